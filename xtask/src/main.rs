@@ -1,0 +1,2 @@
+//! Offshoot.
+fn main() {}
