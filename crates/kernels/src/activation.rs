@@ -1,0 +1,127 @@
+//! Activation functions and their derivatives, element by element.
+
+use crate::math::{erf, exp, sigmoid, tanh};
+use crate::parallel::{map, map2};
+use std::f32::consts::FRAC_1_SQRT_2;
+
+/// An activation function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activation {
+    /// `max(x, 0)`; slope 0 at 0.
+    Relu,
+    /// `x (1 + erf(x / sqrt 2)) / 2`.
+    Gelu,
+    /// `x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2`.
+    GeluTanh,
+    /// `x sigmoid(x)`.
+    Silu,
+    /// `tanh x`.
+    Tanh,
+    /// `1 / (1 + e^-x)`.
+    Sigmoid,
+}
+
+/// `out = f(x)`, of one length.
+pub fn activation(kind: Activation, out: &mut [f32], x: &[f32]) {
+    match kind {
+        Activation::Relu => map(out, x, relu),
+        Activation::Gelu => map(out, x, gelu),
+        Activation::GeluTanh => map(out, x, gelu_tanh),
+        Activation::Silu => map(out, x, silu),
+        Activation::Tanh => map(out, x, tanh),
+        Activation::Sigmoid => map(out, x, sigmoid),
+    }
+}
+
+/// `dx = dy f'(x)`, of one length; `x` is what [`activation`] was given.
+pub fn activation_backward(kind: Activation, dx: &mut [f32], dy: &[f32], x: &[f32]) {
+    match kind {
+        Activation::Relu => chain(dx, dy, x, relu_slope),
+        Activation::Gelu => chain(dx, dy, x, gelu_slope),
+        Activation::GeluTanh => chain(dx, dy, x, gelu_tanh_slope),
+        Activation::Silu => chain(dx, dy, x, silu_slope),
+        Activation::Tanh => chain(dx, dy, x, tanh_slope),
+        Activation::Sigmoid => chain(dx, dy, x, sigmoid_slope),
+    }
+}
+
+/// `dx = dy slope(x)`.
+#[inline(always)]
+fn chain(dx: &mut [f32], dy: &[f32], x: &[f32], slope: impl Fn(f32) -> f32 + Sync) {
+    map2(
+        dx,
+        dy,
+        x,
+        #[inline(always)]
+        |dy, x| dy * slope(x),
+    );
+}
+
+/// `sqrt(2 / pi)`.
+const TANH_SCALE: f32 = 0.797_884_6;
+const TANH_CUBE: f32 = 0.044_715;
+
+#[inline(always)]
+fn relu(x: f32) -> f32 {
+    // NaN is not below zero, and stays.
+    if x < 0.0 { 0.0 } else { x }
+}
+
+#[inline(always)]
+fn relu_slope(x: f32) -> f32 {
+    if x > 0.0 { 1.0 } else { 0.0 }
+}
+
+#[inline(always)]
+fn gelu(x: f32) -> f32 {
+    0.5 * x * (1.0 + erf(x * FRAC_1_SQRT_2))
+}
+
+#[inline(always)]
+fn gelu_slope(x: f32) -> f32 {
+    /// `1 / sqrt(2 pi)`.
+    const DENSITY: f32 = 0.398_942_3;
+    let below = 0.5 * (1.0 + erf(x * FRAC_1_SQRT_2));
+    x.mul_add(DENSITY * exp(-0.5 * x * x), below)
+}
+
+/// The argument of the hyperbolic tangent in [`Activation::GeluTanh`].
+#[inline(always)]
+fn tanh_argument(x: f32) -> f32 {
+    TANH_SCALE * (TANH_CUBE * x * x).mul_add(x, x)
+}
+
+#[inline(always)]
+fn gelu_tanh(x: f32) -> f32 {
+    0.5 * x * (1.0 + tanh(tanh_argument(x)))
+}
+
+#[inline(always)]
+fn gelu_tanh_slope(x: f32) -> f32 {
+    let t = tanh(tanh_argument(x));
+    let inner = TANH_SCALE * (3.0 * TANH_CUBE * x).mul_add(x, 1.0);
+    0.5 * (1.0 + t) + 0.5 * x * (1.0 - t * t) * inner
+}
+
+#[inline(always)]
+fn silu(x: f32) -> f32 {
+    x * sigmoid(x)
+}
+
+#[inline(always)]
+fn silu_slope(x: f32) -> f32 {
+    let s = sigmoid(x);
+    s * x.mul_add(1.0 - s, 1.0)
+}
+
+#[inline(always)]
+fn tanh_slope(x: f32) -> f32 {
+    let t = tanh(x);
+    1.0 - t * t
+}
+
+#[inline(always)]
+fn sigmoid_slope(x: f32) -> f32 {
+    let s = sigmoid(x);
+    s * (1.0 - s)
+}
