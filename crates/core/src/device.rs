@@ -1,0 +1,52 @@
+//! Where buffers live and kernels run.
+
+use crate::buffer::{Buffer, Pool};
+use std::sync::Arc;
+
+/// The place where tensors live and are computed. Today that is the CPU; operations reach memory only through it, so that
+/// another device is a matter of this crate alone.
+#[derive(Clone, Default)]
+pub struct Device {
+    pool: Arc<Pool>,
+}
+
+/// What a device's memory pool has done so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PoolStats {
+    /// Buffers that had to be asked from the operating system.
+    pub allocations: u64,
+    /// Their bytes.
+    pub allocated_bytes: u64,
+    /// Bytes in use or kept for reuse now.
+    pub held_bytes: u64,
+}
+
+impl Device {
+    /// The CPU, with an empty pool.
+    pub fn cpu() -> Self {
+        Self::default()
+    }
+
+    /// Counters of the memory pool.
+    pub fn pool_stats(&self) -> PoolStats {
+        let (allocations, allocated_bytes, held_bytes) = self.pool.counters();
+        PoolStats { allocations, allocated_bytes, held_bytes }
+    }
+
+    /// Gives buffers that nobody uses back to the operating system.
+    pub fn release_unused(&self) {
+        self.pool.shrink();
+    }
+
+    /// `len` values of unspecified content.
+    pub(crate) fn take(&self, len: usize) -> Buffer {
+        Pool::take(&self.pool, len)
+    }
+
+    /// `len` zeros.
+    pub(crate) fn zeros(&self, len: usize) -> Buffer {
+        let mut buffer = self.take(len);
+        buffer.host_mut().fill(0.0);
+        buffer
+    }
+}

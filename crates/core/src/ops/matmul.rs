@@ -1,0 +1,63 @@
+//! Matrix products.
+
+use super::{matrix_rows, shapes, with_cols};
+use crate::{Result, Tensor};
+use offshoot_kernels::gemm::{Mat, matmul};
+
+/// A tensor as a matrix, `[rows, cols]`.
+fn mat(x: &Tensor) -> Mat<'_> {
+    Mat::new(x.host(), matrix_rows(x), x.cols())
+}
+
+impl Tensor {
+    /// `x wᵀ` for `x` `[n, in]` and a weight `[out, in]` as checkpoints store it: `[n, out]`.
+    ///
+    /// # Errors
+    /// [`Error::Shapes`](crate::Error::Shapes) if the inner sizes differ.
+    pub fn linear(&self, weight: &Tensor) -> Result<Tensor> {
+        if self.cols() != weight.cols() {
+            return Err(shapes("linear", self, weight.shape()));
+        }
+        let outputs = matrix_rows(weight);
+        let (n, shape) = (matrix_rows(self), with_cols(self, outputs));
+        let mut y = self.device().take(n * outputs);
+        matmul(y.host_mut(), mat(self), mat(weight).t(), 1.0, false);
+        let (to_x, to_w) = (self.link(), weight.link());
+        let (x, w) = (self.save_if(to_w.is_some()), weight.save_if(to_x.is_some()));
+        Ok(Tensor::output(self.device(), &shape, y, &[self, weight], move |dy| {
+            let dy = Mat::new(dy.host(), n, outputs);
+            if let (Some(link), Some(w)) = (to_x, w) {
+                link.receive(|dx| matmul(dx, dy, mat(&w), 1.0, false));
+            }
+            if let (Some(link), Some(x)) = (to_w, x) {
+                link.receive(|dw| matmul(dw, dy.t(), mat(&x), 1.0, false));
+            }
+            Ok(())
+        }))
+    }
+
+    /// `a b` for `a` `[m, k]` and `b` `[k, n]`: `[m, n]`.
+    ///
+    /// # Errors
+    /// [`Error::Shapes`](crate::Error::Shapes) if the inner sizes differ.
+    pub fn matmul(&self, other: &Tensor) -> Result<Tensor> {
+        let (m, k, n) = (matrix_rows(self), self.cols(), other.cols());
+        if k != matrix_rows(other) {
+            return Err(shapes("matmul", self, other.shape()));
+        }
+        let mut y = self.device().take(m * n);
+        matmul(y.host_mut(), mat(self), mat(other), 1.0, false);
+        let (to_a, to_b) = (self.link(), other.link());
+        let (a, b) = (self.save_if(to_b.is_some()), other.save_if(to_a.is_some()));
+        Ok(Tensor::output(self.device(), &with_cols(self, n), y, &[self, other], move |dy| {
+            let dy = Mat::new(dy.host(), m, n);
+            if let (Some(link), Some(b)) = (to_a, b) {
+                link.receive(|da| matmul(da, dy, mat(&b).t(), 1.0, false));
+            }
+            if let (Some(link), Some(a)) = (to_b, a) {
+                link.receive(|db| matmul(db, mat(&a).t(), dy, 1.0, false));
+            }
+            Ok(())
+        }))
+    }
+}

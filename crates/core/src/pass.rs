@@ -1,0 +1,324 @@
+//! One forward pass: a packed batch, and the adapters that its sequences use.
+//!
+//! A backbone speaks to this, never to an adapter: the pass hands each hook the rows of the sequences that share an
+//! adapter. One adapter for all is the usual case and costs no copy.
+
+use crate::nn::{Linear, Norm};
+use crate::{
+    Adapter, Addition, AttentionDropout, Batch, Counter, Error, Heads, Layout, Mask, Params, ProjectKv, Result, Site,
+    Slot, Span, Step, Sublayer, Tape, Tensor, Weight, concat_rows,
+};
+use std::ops::Range;
+
+/// An adapter, its parameters, and how many of the batch's next sequences use it.
+pub struct Member<'a> {
+    /// The method.
+    pub adapter: &'a dyn Adapter,
+    /// What it trained.
+    pub params: &'a Params,
+    /// The number of consecutive sequences.
+    pub sequences: usize,
+}
+
+/// Whether a pass records gradients and drops.
+#[derive(Clone)]
+pub enum Mode {
+    /// Neither.
+    Evaluate,
+    /// Records on the tape; drops if there is a counter.
+    Train(Tape, Option<Counter>),
+}
+
+/// One forward pass over a batch.
+pub struct Pass<'a> {
+    batch: &'a Batch,
+    layout: Layout,
+    runs: Vec<Run<'a>>,
+}
+
+/// Consecutive sequences that share an adapter.
+struct Run<'a> {
+    adapter: &'a dyn Adapter,
+    step: Step<'a>,
+    sequences: Range<usize>,
+    rows: Range<usize>,
+    side: Vec<Tensor>,
+}
+
+impl<'a> Pass<'a> {
+    /// A pass in which every sequence uses the same adapter.
+    ///
+    /// # Errors
+    /// As [`Adapter::begin`] fails.
+    pub fn new(batch: &'a Batch, adapter: &'a dyn Adapter, params: &'a Params, mode: Mode) -> Result<Self> {
+        Self::mixed(batch, &[Member { adapter, params, sequences: batch.sequences() }], mode)
+    }
+
+    /// A pass whose sequences use different adapters, in runs. The backbone's own trained weights, if it has any, and the
+    /// task's head are those of the first.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if the runs do not cover the batch; as [`Adapter::begin`] fails.
+    pub fn mixed(batch: &'a Batch, members: &[Member<'a>], mode: Mode) -> Result<Self> {
+        if members.is_empty() || members.iter().map(|m| m.sequences).sum::<usize>() != batch.sequences() {
+            return Err(Error::invalid("the adapters of a batch must cover its sequences, each once"));
+        }
+        let prompts = members.iter().flat_map(|m| vec![m.adapter.prompt_tokens(); m.sequences]).collect();
+        let layout = Layout::new(batch, prompts);
+        let mut first = 0;
+        let mut runs = Vec::new();
+        for member in members {
+            runs.push(Run::new(member, first, &layout, &mode)?);
+            first += member.sequences;
+        }
+        Ok(Self { batch, layout, runs })
+    }
+
+    /// The batch.
+    pub fn batch(&self) -> &Batch {
+        self.batch
+    }
+
+    /// Where each sequence's rows stand, virtual tokens included.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// The step in which the backbone's own weights and the head run.
+    pub fn step(&self) -> &Step<'a> {
+        &self.runs[0].step
+    }
+
+    /// The value of a backbone's or head's weight.
+    pub fn weight(&self, weight: &Weight) -> Tensor {
+        self.step().weight(weight)
+    }
+
+    /// The position of each row within its sequence. Rows of virtual tokens come first, and prefix keys count as positions
+    /// before the first row (as peft does).
+    pub fn positions(&self) -> Vec<u32> {
+        let run = |run: &Run<'_>| {
+            let first = run.adapter.prefix_tokens();
+            run.sequences.clone().flat_map(move |s| (0..self.layout.sequence(s).len()).map(move |t| (first + t) as u32))
+                .collect::<Vec<_>>()
+        };
+        self.runs.iter().flat_map(run).collect()
+    }
+
+    /// Token types of all rows; virtual tokens have type 0.
+    pub fn types(&self) -> Vec<u32> {
+        let sequence = |s: usize| {
+            let real = &self.batch.types()[self.batch.sequence(s)];
+            std::iter::repeat_n(0, self.layout.prompt(s)).chain(real.iter().copied())
+        };
+        (0..self.layout.sequences()).flat_map(sequence).collect()
+    }
+
+    /// Puts each sequence's virtual tokens before its word embeddings `[tokens, d]`: `[n, d]`.
+    ///
+    /// # Errors
+    /// As [`Adapter::prompt`] fails.
+    pub fn join_prompts(&self, words: Tensor) -> Result<Tensor> {
+        let prompts = self.runs.iter().map(|r| r.adapter.prompt(&r.step)).collect::<Result<Vec<_>>>()?;
+        let tokens = |s: usize| self.batch.sequence(s);
+        self.prepend(words, &prompts.iter().map(Option::as_ref).collect::<Vec<_>>(), tokens)
+    }
+
+    /// A projection with its adapters: `x` `[n, in]` to `[n, out]`.
+    ///
+    /// # Errors
+    /// As the hooks fail.
+    pub fn linear(&self, site: Site, linear: &Linear, x: &Tensor) -> Result<Tensor> {
+        self.each_run(site.slot == Slot::Pooler, &[x], |run, rows| {
+            let x = run.adapter.input(&run.step, site, rows[0].clone())?;
+            let y = linear.forward(&x, self.step())?;
+            run.adapter.linear(&run.step, site, &x, y, &linear.lend(self.step().params))
+        })
+    }
+
+    /// Self-attention within each sequence: queries `[n, h e]`, keys and values `[n, g e]`, to the context `[n, h e]` and
+    /// what is to be added after the output projection.
+    ///
+    /// # Errors
+    /// As the hooks fail.
+    pub fn attention(&self, at: &AttentionSite<'_>, q: &Tensor, k: Tensor, v: Tensor) -> Result<Context> {
+        let prefixes = self.runs.iter().map(|r| r.adapter.prefix(&r.step, at.layer)).collect::<Result<Vec<_>>>()?;
+        let rows = |s: usize| self.layout.sequence(s);
+        let keys: Vec<_> = prefixes.iter().map(|p| p.as_ref().map(|kv| &kv.key)).collect();
+        let values: Vec<_> = prefixes.iter().map(|p| p.as_ref().map(|kv| &kv.value)).collect();
+        let (k, v) = (self.prepend(k, &keys, rows)?, self.prepend(v, &values, rows)?);
+        let dropout = self.attention_dropout(at, &[q, &k, &v]);
+        let context = q.attention(&k, &v, at.kv.heads(), &self.spans(&keys), at.mask, dropout)?;
+        self.add_attention(at, q, context)
+    }
+
+    /// A sublayer's output on its way to the residual stream: see [`Adapter::sublayer`].
+    ///
+    /// # Errors
+    /// As the hooks fail.
+    pub fn sublayer(&self, at: (usize, Sublayer), x: &Tensor, y: Tensor, norm: Option<&dyn Norm>) -> Result<Tensor> {
+        self.each_run(false, &[x, &y], |run, rows| run.adapter.sublayer(&run.step, at, &rows[0], rows[1].clone(), norm))
+    }
+
+    /// The backbone's own dropout on `x` `[n, d]`. It acts only where gradients flow: what lies below the lowest trainable
+    /// tensor runs as in evaluation, so that it can be computed once for all epochs.
+    ///
+    /// # Errors
+    /// Never on an activation of this pass.
+    pub fn dropout(&self, x: Tensor, p: f32, site: u64) -> Result<Tensor> {
+        match self.step().dropout {
+            Some(counter) if p > 0.0 && x.is_tracked() => x.dropout(p, self.layout.keys(counter, site, x.rows())),
+            _ => Ok(x),
+        }
+    }
+
+    /// Ends a segment of the tape.
+    pub(crate) fn cut(&self) {
+        if let Some(tape) = &self.step().tape {
+            tape.cut();
+        }
+    }
+
+    /// Shows a block's output to the adapters.
+    pub(crate) fn state(&mut self, layer: usize, x: &Tensor) -> Result<()> {
+        let single = self.runs.len() == 1;
+        for run in &mut self.runs {
+            let rows = if single { x.clone() } else { x.row_range(run.rows.clone())? };
+            run.adapter.state(&run.step, layer, &rows, &mut run.side)?;
+        }
+        Ok(())
+    }
+
+    /// The last block's output after the adapters' corrections.
+    pub(crate) fn finish(&self, x: &Tensor) -> Result<Tensor> {
+        self.each_run(false, &[x], |run, rows| run.adapter.finish(&run.step, rows[0].clone(), &run.side))
+    }
+
+    /// Calls `hook` with each run's rows of the inputs and joins what it returns.
+    fn each_run(
+        &self,
+        pooled: bool,
+        inputs: &[&Tensor],
+        hook: impl Fn(&Run<'a>, &[Tensor]) -> Result<Tensor>,
+    ) -> Result<Tensor> {
+        if let [run] = self.runs.as_slice() {
+            return hook(run, &inputs.iter().map(|x| (*x).clone()).collect::<Vec<_>>());
+        }
+        let part = |run: &Run<'a>| {
+            let rows = if pooled { &run.sequences } else { &run.rows };
+            let inputs = inputs.iter().map(|x| x.row_range(rows.clone())).collect::<Result<Vec<_>>>()?;
+            hook(run, &inputs)
+        };
+        let parts = self.runs.iter().map(part).collect::<Result<Vec<_>>>()?;
+        concat_rows(&parts.iter().collect::<Vec<_>>())
+    }
+
+    /// Puts each run's `heads` (one tensor per run) before the rows of each of its sequences in `x`.
+    fn prepend(&self, x: Tensor, heads: &[Option<&Tensor>], rows: impl Fn(usize) -> Range<usize>) -> Result<Tensor> {
+        if heads.iter().all(Option::is_none) {
+            return Ok(x);
+        }
+        let mut first = x.rows();
+        let mut index = Vec::new();
+        for (run, head) in self.runs.iter().zip(heads) {
+            let virtual_rows = head.map_or(0, Tensor::rows);
+            for sequence in run.sequences.clone() {
+                index.extend((first..first + virtual_rows).map(|row| row as u32));
+                index.extend(rows(sequence).map(|row| row as u32));
+            }
+            first += virtual_rows;
+        }
+        let parts: Vec<&Tensor> = std::iter::once(&x).chain(heads.iter().copied().flatten()).collect();
+        concat_rows(&parts)?.gather_rows(&index)
+    }
+
+    /// Which keys each sequence's queries see: its own, after its run's prefix.
+    fn spans(&self, prefixes: &[Option<&Tensor>]) -> Vec<Span> {
+        let mut end = 0;
+        let mut spans = Vec::new();
+        for (run, prefix) in self.runs.iter().zip(prefixes) {
+            for sequence in run.sequences.clone() {
+                let queries = self.layout.sequence(sequence);
+                let start = end;
+                end += prefix.map_or(0, Tensor::rows) + queries.len();
+                spans.push(Span { queries, keys: start..end });
+            }
+        }
+        spans
+    }
+
+    fn attention_dropout(&self, at: &AttentionSite<'_>, inputs: &[&Tensor]) -> Option<AttentionDropout> {
+        let counter = self.step().dropout?;
+        let active = at.dropout > 0.0 && inputs.iter().any(|x| x.is_tracked());
+        let row_keys = || self.layout.keys(counter, at.dropout_site, self.layout.rows());
+        active.then(|| AttentionDropout { p: at.dropout, row_keys: row_keys() })
+    }
+
+    /// Adds what the adapters' own attention gives, before and after the output projection.
+    fn add_attention(&self, at: &AttentionSite<'_>, q: &Tensor, mut context: Tensor) -> Result<Context> {
+        let mut after = None;
+        for run in &self.runs {
+            let queries = if self.runs.len() == 1 { q.clone() } else { q.row_range(run.rows.clone())? };
+            match run.adapter.attention(&run.step, at.layer, &queries, at.kv)? {
+                Some(Addition::BeforeOutput(y)) => context = context.add(&self.place(run, y)?)?,
+                Some(Addition::AfterOutput(y)) => {
+                    let y = self.place(run, y)?;
+                    after = Some(match after {
+                        Some(sum) => y.add(&sum)?,
+                        None => y,
+                    });
+                }
+                None => {}
+            }
+        }
+        Ok(Context { context, after })
+    }
+
+    /// A run's rows among zeros for all others: `[n, d]`.
+    fn place(&self, run: &Run<'a>, y: Tensor) -> Result<Tensor> {
+        if self.runs.len() == 1 {
+            return Ok(y);
+        }
+        let zeros = |rows: usize| Tensor::zeros(y.device(), &[rows, y.cols()]);
+        let (before, after) = (zeros(run.rows.start), zeros(self.layout.rows() - run.rows.end));
+        concat_rows(&[&before, &y, &after])
+    }
+}
+
+/// A layer's self-attention as the pass needs to know it.
+pub struct AttentionSite<'a> {
+    /// The block.
+    pub layer: usize,
+    /// Its heads and projections.
+    pub kv: &'a dyn ProjectKv,
+    /// Which keys a query may see.
+    pub mask: Mask,
+    /// Dropout on the probabilities.
+    pub dropout: f32,
+    /// Its site number.
+    pub dropout_site: u64,
+}
+
+/// What self-attention gives.
+pub struct Context {
+    /// `[n, h e]`, for the output projection.
+    pub context: Tensor,
+    /// `[n, d]`, to be added after it.
+    pub after: Option<Tensor>,
+}
+
+impl<'a> Run<'a> {
+    fn new(member: &Member<'a>, first: usize, layout: &Layout, mode: &Mode) -> Result<Self> {
+        let sequences = first..first + member.sequences;
+        let row = |s: usize| if s < layout.sequences() { layout.sequence(s).start } else { layout.rows() };
+        let rows = row(sequences.start)..row(sequences.end);
+        let (tape, dropout) = match mode {
+            Mode::Evaluate => (None, None),
+            Mode::Train(tape, counter) => (Some(tape.clone()), *counter),
+        };
+        let layout = layout.part(sequences.clone());
+        let mut step = Step { params: member.params, tape, dropout, prepared: Vec::new(), layout };
+        step.prepared = member.adapter.begin(&step)?;
+        Ok(Self { adapter: member.adapter, step, sequences, rows, side: Vec::new() })
+    }
+}
