@@ -125,7 +125,14 @@ pub trait Adapter: Send + Sync {
     ///
     /// # Errors
     /// As its operations fail.
-    fn linear(&self, _step: &Step<'_>, _site: Site, _x: &Tensor, y: Tensor, _base: &Base<'_>) -> Result<Tensor> {
+    fn linear(
+        &self,
+        _step: &Step<'_>,
+        _site: Site,
+        _x: &Tensor,
+        y: Tensor,
+        _base: &Base<'_>,
+    ) -> Result<Tensor> {
         Ok(y)
     }
 
@@ -148,7 +155,14 @@ pub trait Adapter: Send + Sync {
     ///
     /// # Errors
     /// As its operations fail.
-    fn sublayer(&self, _step: &Step<'_>, _at: (usize, Sublayer), _x: &Tensor, y: Tensor, _norm: Option<&dyn Norm>) -> Result<Tensor> {
+    fn sublayer(
+        &self,
+        _step: &Step<'_>,
+        _at: (usize, Sublayer),
+        _x: &Tensor,
+        y: Tensor,
+        _norm: Option<&dyn Norm>,
+    ) -> Result<Tensor> {
         Ok(y)
     }
 

@@ -1,8 +1,8 @@
 //! The optimizer.
 
 use crate::{Params, Result};
-use offshoot_kernels::adamw::adamw;
 pub use offshoot_kernels::adamw::AdamW as Settings;
+use offshoot_kernels::adamw::adamw;
 
 /// AdamW (Loshchilov and Hutter 2019): decay apart from the gradient, on every parameter. First and second moments are `f32`.
 pub struct AdamW {

@@ -5,8 +5,8 @@
 
 use crate::nn::{Linear, Norm};
 use crate::{
-    Adapter, Addition, AttentionDropout, Batch, Counter, Error, Heads, Layout, Mask, Params, ProjectKv, Result, Site,
-    Slot, Span, Step, Sublayer, Tape, Tensor, Weight, concat_rows,
+    Adapter, Addition, AttentionDropout, Batch, Counter, Error, Layout, Mask, Params, ProjectKv, Result,
+    Site, Slot, Span, Step, Sublayer, Tape, Tensor, Weight, concat_rows,
 };
 use std::ops::Range;
 
@@ -99,7 +99,9 @@ impl<'a> Pass<'a> {
     pub fn positions(&self) -> Vec<u32> {
         let run = |run: &Run<'_>| {
             let first = run.adapter.prefix_tokens();
-            run.sequences.clone().flat_map(move |s| (0..self.layout.sequence(s).len()).map(move |t| (first + t) as u32))
+            run.sequences
+                .clone()
+                .flat_map(move |s| (0..self.layout.sequence(s).len()).map(move |t| (first + t) as u32))
                 .collect::<Vec<_>>()
         };
         self.runs.iter().flat_map(run).collect()
@@ -142,7 +144,8 @@ impl<'a> Pass<'a> {
     /// # Errors
     /// As the hooks fail.
     pub fn attention(&self, at: &AttentionSite<'_>, q: &Tensor, k: Tensor, v: Tensor) -> Result<Context> {
-        let prefixes = self.runs.iter().map(|r| r.adapter.prefix(&r.step, at.layer)).collect::<Result<Vec<_>>>()?;
+        let prefixes =
+            self.runs.iter().map(|r| r.adapter.prefix(&r.step, at.layer)).collect::<Result<Vec<_>>>()?;
         let rows = |s: usize| self.layout.sequence(s);
         let keys: Vec<_> = prefixes.iter().map(|p| p.as_ref().map(|kv| &kv.key)).collect();
         let values: Vec<_> = prefixes.iter().map(|p| p.as_ref().map(|kv| &kv.value)).collect();
@@ -156,8 +159,16 @@ impl<'a> Pass<'a> {
     ///
     /// # Errors
     /// As the hooks fail.
-    pub fn sublayer(&self, at: (usize, Sublayer), x: &Tensor, y: Tensor, norm: Option<&dyn Norm>) -> Result<Tensor> {
-        self.each_run(false, &[x, &y], |run, rows| run.adapter.sublayer(&run.step, at, &rows[0], rows[1].clone(), norm))
+    pub fn sublayer(
+        &self,
+        at: (usize, Sublayer),
+        x: &Tensor,
+        y: Tensor,
+        norm: Option<&dyn Norm>,
+    ) -> Result<Tensor> {
+        self.each_run(false, &[x, &y], |run, rows| {
+            run.adapter.sublayer(&run.step, at, &rows[0], rows[1].clone(), norm)
+        })
     }
 
     /// The backbone's own dropout on `x` `[n, d]`. It acts only where gradients flow: what lies below the lowest trainable
@@ -167,7 +178,9 @@ impl<'a> Pass<'a> {
     /// Never on an activation of this pass.
     pub fn dropout(&self, x: Tensor, p: f32, site: u64) -> Result<Tensor> {
         match self.step().dropout {
-            Some(counter) if p > 0.0 && x.is_tracked() => x.dropout(p, self.layout.keys(counter, site, x.rows())),
+            Some(counter) if p > 0.0 && x.is_tracked() => {
+                x.dropout(p, self.layout.keys(counter, site, x.rows()))
+            }
             _ => Ok(x),
         }
     }
@@ -214,7 +227,12 @@ impl<'a> Pass<'a> {
     }
 
     /// Puts each run's `heads` (one tensor per run) before the rows of each of its sequences in `x`.
-    fn prepend(&self, x: Tensor, heads: &[Option<&Tensor>], rows: impl Fn(usize) -> Range<usize>) -> Result<Tensor> {
+    fn prepend(
+        &self,
+        x: Tensor,
+        heads: &[Option<&Tensor>],
+        rows: impl Fn(usize) -> Range<usize>,
+    ) -> Result<Tensor> {
         if heads.iter().all(Option::is_none) {
             return Ok(x);
         }

@@ -34,7 +34,14 @@ impl Tensor {
         let queries = matrix_rows(self);
         let (mut y, mut log_sum) = (device.take(self.len()), device.take(queries * heads.query));
         let call = Call { heads, spans: spans.to_vec(), mask, dropout };
-        kernel::forward(y.host_mut(), log_sum.host_mut(), self.host(), key.host(), value.host(), &call.arguments());
+        kernel::forward(
+            y.host_mut(),
+            log_sum.host_mut(),
+            self.host(),
+            key.host(),
+            value.host(),
+            &call.arguments(),
+        );
         let y = Tensor::from_buffer(device, self.shape(), y);
         let links = [self.link(), key.link(), value.link()];
         if links.iter().all(Option::is_none) {

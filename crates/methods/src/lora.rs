@@ -1,0 +1,205 @@
+//! LoRA, Hu et al. 2021, <https://arxiv.org/abs/2106.09685>, section 4.1.
+//!
+//! `y = W x + b + scale B A x` with `A` `[rank, in]` random and `B` `[out, rank]` zero, so that training starts from the
+//! backbone as it is. `scale` is `alpha / rank`, or `alpha / sqrt(rank)` with `rs` (Kalajdzievski 2023,
+//! <https://arxiv.org/abs/2312.03732>). As in the authors' code, A is drawn as a linear layer of torch draws its weight,
+//! uniform in `±1 / sqrt(in)`, where the paper says normal.
+
+use crate::{Info, Method, Saves, Target, setting};
+use offshoot_core::nn::Base;
+use offshoot_core::{Adapter, ParamId, Result, Site, Slot, Step, Tensor};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// How `lora` presents itself.
+pub const INFO: Info = Info {
+    name: "lora",
+    summary: "low-rank updates beside the projections",
+    paper: "Hu et al. 2021, https://arxiv.org/abs/2106.09685",
+    // B starts at zero and the update is a product: ten to twenty times the rate of full fine-tuning.
+    learning_rate: 1e-3,
+    saves: Saves::Peft,
+    starts_as_identity: true,
+};
+
+/// Settings of `lora`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Rank of the update. Default 8.
+    pub rank: usize,
+    /// The update is scaled by `alpha / rank`. Default 16.
+    pub alpha: f64,
+    /// Which projections get an update. Default: query and value, the paper's choice for a given budget (section 7.1).
+    pub targets: Vec<Slot>,
+    /// Only these blocks (all if absent).
+    pub only_layers: Option<Vec<usize>>,
+    /// Scales by `alpha / sqrt(rank)` instead, which keeps large ranks stable.
+    pub rs: bool,
+    /// Dropout on the update's input.
+    pub dropout: f32,
+    /// Adds a trained bias to `B`.
+    pub bias: bool,
+    /// Other ranks for modules whose path ends with the key.
+    pub rank_pattern: BTreeMap<String, usize>,
+    /// Other alphas for modules whose path ends with the key.
+    pub alpha_pattern: BTreeMap<String, f64>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            rank: 8,
+            alpha: 16.0,
+            targets: vec![Slot::Query, Slot::Value],
+            only_layers: None,
+            rs: false,
+            dropout: 0.0,
+            bias: false,
+            rank_pattern: BTreeMap::new(),
+            alpha_pattern: BTreeMap::new(),
+        }
+    }
+}
+
+impl Config {
+    /// The update's factor at the module of this path.
+    pub fn scale(&self, module: &str) -> f64 {
+        let alpha = pattern(&self.alpha_pattern, module).copied().unwrap_or(self.alpha);
+        let rank = self.rank_at(module) as f64;
+        alpha / if self.rs { rank.sqrt() } else { rank }
+    }
+
+    fn rank_at(&self, module: &str) -> usize {
+        pattern(&self.rank_pattern, module).copied().unwrap_or(self.rank)
+    }
+
+    fn wants(&self, site: Site) -> bool {
+        let layers = self.only_layers.as_ref();
+        let layer = site.slot == Slot::Pooler || layers.is_none_or(|layers| layers.contains(&site.layer));
+        layer && self.targets.contains(&site.slot)
+    }
+
+    /// Registers the factors at every site that is wanted.
+    pub(crate) fn factors(&self, method: &str, target: &mut Target<'_>) -> Result<BTreeMap<Site, Factors>> {
+        let sites = wanted(target, |site| self.wants(site));
+        if sites.is_empty() {
+            let has: Vec<_> =
+                target.backbone.projections().iter().map(|(site, _)| format!("{:?}", site.slot)).collect();
+            let has = unique(has).join(", ").to_lowercase();
+            return Err(setting(
+                method,
+                "targets",
+                format!("match no projection of this model, which has {has}"),
+            ));
+        }
+        sites
+            .into_iter()
+            .map(|(site, module, size)| Ok((site, self.factor(method, target, &module, size)?)))
+            .collect()
+    }
+
+    fn factor(
+        &self,
+        method: &str,
+        target: &mut Target<'_>,
+        module: &str,
+        size: (usize, usize),
+    ) -> Result<Factors> {
+        let (inputs, outputs) = size;
+        let rank = self.rank_at(module);
+        if rank == 0 || rank > inputs.min(outputs) {
+            let most = inputs.min(outputs);
+            return Err(setting(
+                method,
+                "rank",
+                format!("is {rank}; at {module} it must be from 1 to {most}"),
+            ));
+        }
+        let a = target.uniform(&[rank, inputs], (1.0 / inputs as f64).sqrt());
+        let b = target.zeros(&[outputs, rank]);
+        let bias = self.bias.then(|| target.zeros(&[outputs]));
+        Ok(Factors {
+            a: target.params.insert(format!("{module}.lora_A.weight"), a)?,
+            b: target.params.insert(format!("{module}.lora_B.weight"), b)?,
+            bias: bias.map(|bias| target.params.insert(format!("{module}.lora_B.bias"), bias)).transpose()?,
+            scale: self.scale(module) as f32,
+            dropout: self.dropout,
+        })
+    }
+}
+
+impl Method for Config {
+    fn build(&self, target: &mut Target<'_>) -> Result<Box<dyn Adapter>> {
+        Ok(Box::new(Lora { factors: self.factors("lora", target)? }))
+    }
+}
+
+/// The update at one site.
+pub(crate) struct Factors {
+    /// `[rank, in]`
+    pub(crate) a: ParamId,
+    /// `[out, rank]`
+    pub(crate) b: ParamId,
+    /// `[out]`
+    bias: Option<ParamId>,
+    pub(crate) scale: f32,
+    dropout: f32,
+}
+
+impl Factors {
+    /// `scale (B A x + bias)`: `x` `[n, in]` to `[n, out]`.
+    pub(crate) fn update(&self, step: &Step<'_>, site: Site, x: &Tensor) -> Result<Tensor> {
+        let x = step.dropout(x, self.dropout, dropout_site(site))?;
+        let y = x.linear(&step.param(self.a))?.linear(&step.param(self.b))?;
+        let y = match self.bias {
+            Some(bias) => y.add_row(&step.param(bias))?,
+            None => y,
+        };
+        Ok(y.scale(self.scale))
+    }
+}
+
+struct Lora {
+    factors: BTreeMap<Site, Factors>,
+}
+
+impl Adapter for Lora {
+    fn linear(&self, step: &Step<'_>, site: Site, x: &Tensor, y: Tensor, _base: &Base<'_>) -> Result<Tensor> {
+        match self.factors.get(&site) {
+            Some(factors) => y.add(&factors.update(step, site, x)?),
+            None => Ok(y),
+        }
+    }
+}
+
+/// A number for this use of dropout, apart from the backbone's own sites.
+fn dropout_site(site: Site) -> u64 {
+    (1 << 32) + ((site.layer as u64) << 8) + site.slot as u64
+}
+
+/// The sites a method wants: site, module path, (inputs, outputs).
+pub(crate) fn wanted(
+    target: &Target<'_>,
+    wants: impl Fn(Site) -> bool,
+) -> Vec<(Site, String, (usize, usize))> {
+    let projections = target.backbone.projections();
+    let wanted = projections.into_iter().filter(|(site, _)| wants(*site));
+    wanted.map(|(site, l)| (site, target.backbone.module(site), (l.inputs, l.outputs))).collect()
+}
+
+/// The entry whose key is the end of a module path, at a dot.
+fn pattern<'a, T>(patterns: &'a BTreeMap<String, T>, module: &str) -> Option<&'a T> {
+    let fits = |key: &str| module == key || module.strip_suffix(key).is_some_and(|rest| rest.ends_with('.'));
+    patterns.iter().find(|(key, _)| fits(key)).map(|(_, value)| value)
+}
+
+/// Each text once, in order of first appearance.
+fn unique(texts: Vec<String>) -> Vec<String> {
+    texts.into_iter().fold(Vec::new(), |mut seen, text| {
+        if !seen.contains(&text) {
+            seen.push(text);
+        }
+        seen
+    })
+}

@@ -1,0 +1,164 @@
+//! The registry: a method is one file and one line here. Help texts, tables, formats and the conformance suite iterate over it.
+
+use crate::{Method, Target};
+use offshoot_core::{Adapter, Result, Shape};
+use serde::{Deserialize, Serialize};
+
+/// What others need to know of a method.
+#[derive(Clone, Copy, Debug)]
+pub struct Info {
+    /// The name on the command line and in recipes.
+    pub name: &'static str,
+    /// One line for help texts.
+    pub summary: &'static str,
+    /// Authors, year and link.
+    pub paper: &'static str,
+    /// The default learning rate. The reason stands in the method's file.
+    pub learning_rate: f32,
+    /// Which files it is saved in.
+    pub saves: Saves,
+    /// Whether the untrained adapter leaves the backbone's output as it is.
+    pub starts_as_identity: bool,
+}
+
+/// How a method is written to disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Saves {
+    /// peft's layout.
+    Peft,
+    /// AdapterHub's layout with safetensors.
+    AdapterHub,
+    /// safetensors under the model's own names, or the method's where the model has none.
+    Weights,
+    /// A complete checkpoint in the Hugging Face layout.
+    Checkpoint,
+    /// A classifier on frozen features, which is solved, not trained by steps.
+    Features,
+}
+
+/// Sizes given on the command line. A method takes those that it has and leaves the others to methods that have them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sizes {
+    /// Rank of low-rank updates.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rank: Option<usize>,
+    /// Virtual tokens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<usize>,
+    /// Width of bottlenecks and side networks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub width: Option<usize>,
+    /// Number of top layers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub layers: Option<usize>,
+}
+
+/// Declares the modules, [`MethodConfig`] and its look-ups from one table.
+macro_rules! methods {
+    ($($name:literal => $module:ident::$variant:ident,)*) => {
+        /// The saved form of a method: `{"method": "lora", "rank": 8, ...}`.
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        #[serde(tag = "method")]
+        pub enum MethodConfig {
+            $(
+                #[doc = concat!("`", $name, "`")]
+                #[serde(rename = $name)]
+                $variant(crate::$module::Config),
+            )*
+        }
+
+        impl MethodConfig {
+            /// Every method's description, in the order of the registry.
+            pub const ALL: &'static [Info] = &[$(crate::$module::INFO),*];
+
+            /// The method's description.
+            pub fn info(&self) -> &'static Info {
+                match self {
+                    $(Self::$variant(_) => &crate::$module::INFO,)*
+                }
+            }
+
+            fn method(&self) -> &dyn Method {
+                match self {
+                    $(Self::$variant(config) => config,)*
+                }
+            }
+
+            fn method_mut(&mut self) -> &mut dyn Method {
+                match self {
+                    $(Self::$variant(config) => config,)*
+                }
+            }
+        }
+    };
+}
+
+methods! {
+    "head" => head::Head,
+    "lora" => lora::Lora,
+}
+
+impl MethodConfig {
+    /// A method by name with its default settings.
+    ///
+    /// # Errors
+    /// If there is no such method: the message lists them.
+    pub fn named(name: &str) -> Result<Self> {
+        Self::with_sizes(name, &Sizes::default())
+    }
+
+    /// A method by name, with those of the given sizes that it has.
+    ///
+    /// # Errors
+    /// If there is no such method: the message lists them.
+    pub fn with_sizes(name: &str, sizes: &Sizes) -> Result<Self> {
+        let mut settings = default_settings(name)?;
+        let given = serde_json::to_value(sizes).map_err(json_error)?;
+        for (key, value) in given.as_object().into_iter().flatten() {
+            let known = Self::has_setting(name, key)?;
+            if known {
+                settings[key] = value.clone();
+            }
+        }
+        serde_json::from_value(settings).map_err(json_error)
+    }
+
+    /// Whether the method has a setting of this name.
+    ///
+    /// # Errors
+    /// If there is no such method.
+    pub fn has_setting(name: &str, key: &str) -> Result<bool> {
+        let complete: Self = serde_json::from_value(default_settings(name)?).map_err(json_error)?;
+        let complete = serde_json::to_value(complete).map_err(json_error)?;
+        Ok(key != "method" && complete.get(key).is_some())
+    }
+
+    /// Fills the sizes that were left open with what suits a backbone of this shape.
+    pub fn resolve(&mut self, shape: &Shape) {
+        self.method_mut().resolve(shape);
+    }
+
+    /// Registers the method's parameters in `target.params` and returns its adapter.
+    ///
+    /// # Errors
+    /// If a setting does not fit the backbone.
+    pub fn build(&self, target: &mut Target<'_>) -> Result<Box<dyn Adapter>> {
+        self.method().build(target)
+    }
+}
+
+fn default_settings(name: &str) -> Result<serde_json::Value> {
+    if MethodConfig::ALL.iter().any(|info| info.name == name) {
+        return Ok(serde_json::json!({ "method": name }));
+    }
+    let known: Vec<_> = MethodConfig::ALL.iter().map(|info| info.name).collect();
+    Err(offshoot_core::Error::invalid(format!(
+        "there is no method `{name}`; the methods are {}",
+        known.join(", ")
+    )))
+}
+
+fn json_error(error: serde_json::Error) -> offshoot_core::Error {
+    offshoot_core::Error::invalid(format!("method settings: {error}"))
+}
