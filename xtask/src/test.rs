@@ -134,6 +134,12 @@ mod tests {
     }
 
     #[test]
+    fn the_output_is_read_to_its_end() {
+        assert_eq!(count(cargo(&["--version"])).unwrap(), (Count::default(), true));
+        assert!(!count(cargo(&["no-such-subcommand"])).unwrap().1);
+    }
+
+    #[test]
     fn other_lines_do_not_count() {
         assert_eq!(counted(&["        PASS [   0.1s] x 12 passed", "error: 7 failed"]), (0, 0));
     }
