@@ -1,8 +1,24 @@
 //! Scaled dot-product attention over packed sequences, forward and backward: one kernel for encoders, causal and windowed
 //! decoders, grouped heads, prefix keys and adaption prompts.
+//!
+//! A task is one span and one head. It packs the keys and values it needs, then walks over its queries in tiles of
+//! a few rows, so that a tile's scores stay in the cache; no [queries, keys] matrix outlives a tile. The backward computes the
+//! probabilities again from the scores and `log_sum`.
 
-use crate::dropout::{Keep, row_key};
+mod backward;
+mod forward;
+mod pack;
+mod product;
+mod scores;
+mod task;
+#[cfg(test)]
+mod tests;
+mod tile;
+
+use pack::Shared;
+use rayon::prelude::*;
 use std::ops::Range;
+use task::Task;
 
 /// How a row of queries, keys or values divides into heads.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -71,68 +87,33 @@ pub struct Grads<'a> {
     pub dv: Option<&'a mut [f32]>,
 }
 
-impl Mask {
-    /// The keys that query `i` of `nq` sees among `nk`.
-    fn visible(self, i: usize, nq: usize, nk: usize) -> Range<usize> {
-        match self {
-            Mask::Full => 0..nk,
-            Mask::Causal { window } => {
-                let end = (i + nk + 1).saturating_sub(nq).min(nk);
-                window.map_or(0, |w| end.saturating_sub(w))..end
-            }
-        }
-    }
-}
+/// Multiplications below which waking other threads costs more than it saves.
+const SERIAL: usize = 32 * 1024;
 
 /// `out = dropout(softmax(scale q k^T)) v` per span and head.
 ///
 /// `out` and `q` [nq, query * dim]; `k` and `v` [nk, key_value * dim]; `log_sum` [nq, query] receives the logarithm of the sum of
 /// the exponentials of each query's scores, which [`backward`] needs. A query that sees no key, and a row of no span, gives zeros.
 pub fn forward(out: &mut [f32], log_sum: &mut [f32], q: &[f32], k: &[f32], v: &[f32], a: &Attention<'_>) {
-    let Heads { query, key_value, dim, scale } = a.heads;
-    out.fill(0.0);
-    log_sum.fill(0.0);
-    for_each_query(a, |row, head, keys, first| {
-        let kv = head * key_value / query;
-        let q = &q[(row * query + head) * dim..][..dim];
-        let scores: Vec<f32> =
-            keys.clone().map(|j| scale * dot(q, &k[(j * key_value + kv) * dim..][..dim])).collect();
-        let peak = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        let total: f32 = scores.iter().map(|s| (s - peak).exp()).sum();
-        let sum = peak + total.ln();
-        log_sum[row * query + head] = sum;
-        for (j, s) in keys.zip(scores) {
-            let p = (s - sum).exp() * factor(a, row, head, j - first);
-            let out = &mut out[(row * query + head) * dim..][..dim];
-            out.iter_mut().zip(&v[(j * key_value + kv) * dim..][..dim]).for_each(|(o, v)| *o += p * v);
-        }
-    });
-}
-
-fn factor(a: &Attention<'_>, row: usize, head: usize, column: usize) -> f32 {
-    a.dropout.map_or(1.0, |d| Keep::new(d.p).factor(row_key(d.row_keys[row], &[head as u64]), column as u32))
-}
-
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
-}
-
-fn for_each_query(a: &Attention<'_>, mut f: impl FnMut(usize, usize, Range<usize>, usize)) {
-    for span in a.spans {
-        for i in 0..span.queries.len() {
-            let keys = a.mask.visible(i, span.queries.len(), span.keys.len());
-            for head in 0..a.heads.query {
-                if !keys.is_empty() {
-                    let rows = span.keys.start + keys.start..span.keys.start + keys.end;
-                    f(span.queries.start + i, head, rows, span.keys.start);
-                }
-            }
-        }
+    let (query_cols, key_cols) = a.check();
+    assert!(
+        out.len() == q.len() && log_sum.len() * a.heads.dim == q.len(),
+        "queries and outputs differ in rows"
+    );
+    assert_eq!(k.len(), v.len(), "keys and values differ in length");
+    a.check_rows(q.len() / query_cols.max(1), k.len() / key_cols.max(1));
+    if !a.covers(query_rows, q.len() / query_cols.max(1)) {
+        out.fill(0.0);
+        log_sum.fill(0.0);
     }
+    let input = forward::Input { q, k, v };
+    let output = forward::Output { out: Shared::new(out, query_cols), log_sum: Shared::new(log_sum, 1) };
+    a.for_each(a.heads.query, |span, head| forward::run(&Task::new(a, span, head), &input, &output));
 }
 
-/// Gradients of [`forward`], each only if asked for, from its inputs, its output and `log_sum`; `dout` [nq, query * dim]. Rows
-/// that no span covers get zeros.
+/// Gradients of [`forward`], each only if asked for, from its inputs, its output and `log_sum`.
+///
+/// `dout` and `out` [nq, query * dim]; the rest as in [`forward`]. Rows that no span covers get zeros.
 #[expect(clippy::too_many_arguments, reason = "the gradients, and what the forward took and gave")]
 pub fn backward(
     grads: Grads<'_>,
@@ -144,30 +125,82 @@ pub fn backward(
     log_sum: &[f32],
     a: &Attention<'_>,
 ) {
-    let Heads { query, key_value, dim, scale } = a.heads;
-    let Grads { mut dq, mut dk, mut dv } = grads;
-    for grad in [&mut dq, &mut dk, &mut dv].into_iter().flatten() {
+    let (query_cols, key_cols) = a.check();
+    let (nq, nk) = (q.len() / query_cols.max(1), k.len() / key_cols.max(1));
+    assert!(out.len() == q.len() && dout.len() == q.len(), "queries and outputs differ in length");
+    assert!(k.len() == v.len() && log_sum.len() * a.heads.dim == q.len(), "keys, values or sums do not fit");
+    a.check_rows(nq, nk);
+    let keys_covered = a.covers(key_rows, nk);
+    let output = backward::Output {
+        dq: share(grads.dq, q.len(), query_cols, a.covers(query_rows, nq)),
+        dk: share(grads.dk, k.len(), key_cols, keys_covered),
+        dv: share(grads.dv, v.len(), key_cols, keys_covered),
+    };
+    let input = backward::Input { dout, out, q, k, v, log_sum };
+    a.for_each(a.heads.key_value, |span, head| backward::run(a, span, head, &input, &output));
+}
+
+/// A gradient of `len` elements for the tasks to write to, zeroed first where they will not write all of it.
+fn share(grad: Option<&mut [f32]>, len: usize, cols: usize, covered: bool) -> Option<Shared<'_>> {
+    let grad = grad?;
+    assert_eq!(grad.len(), len, "gradient is not shaped like its input");
+    if !covered {
         grad.fill(0.0);
     }
-    for_each_query(a, |row, head, keys, first| {
-        let kv = head * key_value / query;
-        let at = (row * query + head) * dim..(row * query + head + 1) * dim;
-        let (q, dout) = (&q[at.clone()], &dout[at.clone()]);
-        let delta = dot(dout, &out[at.clone()]);
-        for j in keys {
-            let kat = (j * key_value + kv) * dim..(j * key_value + kv + 1) * dim;
-            let p = (scale * dot(q, &k[kat.clone()]) - log_sum[row * query + head]).exp();
-            let f = factor(a, row, head, j - first);
-            let ds = scale * p * (f * dot(dout, &v[kat.clone()]) - delta);
-            if let Some(dv) = &mut dv {
-                dv[kat.clone()].iter_mut().zip(dout).for_each(|(g, d)| *g += p * f * d);
-            }
-            if let Some(dq) = &mut dq {
-                dq[at.clone()].iter_mut().zip(&k[kat.clone()]).for_each(|(g, k)| *g += ds * k);
-            }
-            if let Some(dk) = &mut dk {
-                dk[kat].iter_mut().zip(q).for_each(|(g, q)| *g += ds * q);
-            }
+    Some(Shared::new(grad, cols))
+}
+
+fn query_rows(span: &Span) -> Range<usize> {
+    span.queries.clone()
+}
+
+fn key_rows(span: &Span) -> Range<usize> {
+    span.keys.clone()
+}
+
+impl Attention<'_> {
+    /// Checks the heads; returns the columns of a query row and of a key row.
+    fn check(&self) -> (usize, usize) {
+        let Heads { query, key_value, dim, .. } = self.heads;
+        assert!(
+            key_value > 0 && query.is_multiple_of(key_value) && dim > 0,
+            "heads do not divide into groups"
+        );
+        (query * dim, key_value * dim)
+    }
+
+    /// Checks that the spans lie inside `nq` query and `nk` key rows and share none: parallel tasks write to them.
+    fn check_rows(&self, nq: usize, nk: usize) {
+        assert!(
+            disjoint(self.spans.iter().map(query_rows), nq),
+            "query rows of spans overlap or lie outside"
+        );
+        assert!(disjoint(self.spans.iter().map(key_rows), nk), "key rows of spans overlap or lie outside");
+        assert!(self.dropout.is_none_or(|d| d.row_keys.len() == nq), "dropout needs one key per query row");
+    }
+
+    /// Whether the spans, which are disjoint, leave none of `n` rows out.
+    fn covers(&self, rows: fn(&Span) -> Range<usize>, n: usize) -> bool {
+        self.spans.iter().map(|s| rows(s).len()).sum::<usize>() == n
+    }
+
+    /// Calls `work(span, head)` for every span and every one of `heads`, in parallel unless all of it is tiny.
+    fn for_each(&self, heads: usize, work: impl Fn(&Span, usize) + Sync) {
+        let run = |task: usize| work(&self.spans[task / heads], task % heads);
+        let tasks = 0..self.spans.len() * heads;
+        let products: usize = self.spans.iter().map(|s| s.queries.len() * s.keys.len()).sum();
+        if products * self.heads.query * self.heads.dim <= SERIAL {
+            tasks.for_each(run);
+        } else {
+            tasks.into_par_iter().for_each(run);
         }
-    });
+    }
+}
+
+/// Whether no two ranges overlap and all end by `n`.
+fn disjoint(ranges: impl Iterator<Item = Range<usize>>, n: usize) -> bool {
+    let mut ranges: Vec<_> = ranges.collect();
+    ranges.sort_unstable_by_key(|r| (r.start, r.end));
+    let ordered = ranges.windows(2).all(|pair| pair[0].end <= pair[1].start);
+    ordered && ranges.iter().all(|r| r.start <= r.end && r.end <= n)
 }

@@ -43,8 +43,8 @@ pub fn dropout(out: &mut [f32], x: &[f32], cols: usize, row_keys: &[u64], p: f32
 /// The decision for one rate: shared with attention, which drops probabilities.
 #[derive(Clone, Copy)]
 pub(crate) struct Keep {
-    /// Hashes below it are dropped: `p 2^32`.
-    threshold: u64,
+    /// Hashes below it are dropped: `p 2^32`, at most 2^32 - 1 (at p = 1 the scale is 0 anyway).
+    threshold: u32,
     scale: f32,
 }
 
@@ -53,13 +53,13 @@ impl Keep {
     pub(crate) fn new(p: f32) -> Self {
         assert!((0.0..=1.0).contains(&p), "dropout rate is not in [0, 1]");
         let scale = if p < 1.0 { 1.0 / (1.0 - p) } else { 0.0 };
-        Self { threshold: (f64::from(p) * 4_294_967_296.0) as u64, scale }
+        Self { threshold: (f64::from(p) * 4_294_967_296.0) as u32, scale }
     }
 
     /// `1 / (1 - p)` where the element is kept, else 0.
     #[inline(always)]
     pub(crate) fn factor(self, row_key: u64, column: u32) -> f32 {
-        if u64::from(hash(row_key, column)) >= self.threshold { self.scale } else { 0.0 }
+        if hash(row_key, column) >= self.threshold { self.scale } else { 0.0 }
     }
 }
 

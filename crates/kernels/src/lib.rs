@@ -21,3 +21,5 @@ mod parallel;
 pub mod reduce;
 pub mod rows;
 pub mod softmax;
+#[cfg(test)]
+mod testing;
