@@ -125,3 +125,89 @@ fn sigmoid_slope(x: f32) -> f32 {
     let s = sigmoid(x);
     s * (1.0 - s)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Activation, activation, activation_backward};
+    use crate::testing::{SIZES, assert_close, differences, noise, wide};
+
+    /// Some roundings of numbers up to 10.
+    const TOLERANCE: f64 = 1e-6;
+    /// The slope of the tangent form multiplies the rounding of `1 - tanh^2` by up to 30.
+    const SLOPE_TOLERANCE: f64 = 5e-6;
+    const KINDS: [Activation; 6] = [
+        Activation::Relu,
+        Activation::Gelu,
+        Activation::GeluTanh,
+        Activation::Silu,
+        Activation::Tanh,
+        Activation::Sigmoid,
+    ];
+
+    /// The normal distribution function by integrating the density (Simpson's rule) from 0.
+    fn normal(x: f64) -> f64 {
+        const STEPS: i32 = 400;
+        let density = |t: f64| (-t * t / 2.0).exp() / (2.0 * std::f64::consts::PI).sqrt();
+        let h = x / f64::from(STEPS);
+        let weight = |i: i32| if i == 0 || i == STEPS { 1.0 } else { f64::from(2 + 2 * (i % 2)) };
+        0.5 + (0..=STEPS).map(|i| weight(i) * density(h * f64::from(i))).sum::<f64>() * h / 3.0
+    }
+
+    fn exact(kind: Activation, x: f64) -> f64 {
+        let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
+        let inner = (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x * x * x);
+        match kind {
+            Activation::Relu => x.max(0.0),
+            Activation::Gelu => x * normal(x),
+            Activation::GeluTanh => x * (1.0 + inner.tanh()) / 2.0,
+            Activation::Silu => x * sigmoid(x),
+            Activation::Tanh => x.tanh(),
+            Activation::Sigmoid => sigmoid(x),
+        }
+    }
+
+    fn inputs(n: usize) -> Vec<f32> {
+        noise(1, n).iter().map(|x| 6.0 * x).collect()
+    }
+
+    #[test]
+    fn values() {
+        for kind in KINDS {
+            for n in SIZES.into_iter().chain([0, 20_000]) {
+                let (x, mut out) = (inputs(n), noise(2, n));
+                activation(kind, &mut out, &x);
+                let expected: Vec<f64> = wide(&x).iter().map(|&x| exact(kind, x)).collect();
+                assert_close(&out, &expected, TOLERANCE);
+            }
+        }
+    }
+
+    #[test]
+    fn slopes() {
+        for kind in KINDS {
+            let (x, dy, mut dx) = (inputs(130), noise(2, 130), noise(3, 130));
+            activation_backward(kind, &mut dx, &dy, &x);
+            let slope = |x: f32| differences(&[x], |x| exact(kind, x[0]))[0];
+            let expected: Vec<f64> = x.iter().zip(&dy).map(|(&x, &dy)| f64::from(dy) * slope(x)).collect();
+            assert_close(&dx, &expected, SLOPE_TOLERANCE);
+        }
+    }
+
+    #[test]
+    fn far_out() {
+        for kind in KINDS {
+            let mut out = [0.0; 3];
+            activation(kind, &mut out, &[1e4, -1e4, f32::NAN]);
+            let expected = match kind {
+                Activation::Tanh => [1.0, -1.0],
+                Activation::Sigmoid => [1.0, 0.0],
+                _ => [1e4, 0.0],
+            };
+            assert_eq!(out[..2], expected, "{kind:?}");
+            assert!(out[2].is_nan(), "{kind:?}");
+            activation_backward(kind, &mut out, &[1.0; 3], &[1e4, -1e4, 0.0]);
+            let slope = if matches!(kind, Activation::Tanh | Activation::Sigmoid) { 0.0 } else { 1.0 };
+            assert_eq!(out[..2], [slope, 0.0], "{kind:?}");
+        }
+    }
+}

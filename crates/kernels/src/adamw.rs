@@ -94,3 +94,57 @@ impl Rates {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{AdamW, adamw};
+    use crate::testing::{assert_close, assert_same_on_threads, noise, wide};
+
+    /// Some roundings per step of numbers of size 1.
+    const TOLERANCE: f64 = 2e-6;
+    const CONFIG: AdamW = AdamW { lr: 0.01, beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.1 };
+
+    #[test]
+    fn five_steps_as_written_in_its_documentation() {
+        for n in [1, 7, 33, 40_000] {
+            let start = noise(1, n);
+            let (mut p, mut m, mut v) = (start.clone(), vec![0.0; n], vec![0.0; n]);
+            let (mut wp, mut wm, mut wv) = (wide(&start), vec![0.0; n], vec![0.0; n]);
+            let [lr, b1, b2, eps, decay] =
+                [CONFIG.lr, CONFIG.beta1, CONFIG.beta2, CONFIG.eps, CONFIG.weight_decay].map(f64::from);
+            for step in 1..=5 {
+                let grad = noise(10 + step, n);
+                adamw(&mut p, &grad, &mut m, &mut v, step, 0.5, &CONFIG);
+                for (i, g) in wide(&grad).iter().map(|g| 0.5 * g).enumerate() {
+                    wm[i] = b1 * wm[i] + (1.0 - b1) * g;
+                    wv[i] = b2 * wv[i] + (1.0 - b2) * g * g;
+                    let (mean, square) =
+                        (wm[i] / (1.0 - b1.powf(step as f64)), wv[i] / (1.0 - b2.powf(step as f64)));
+                    wp[i] = wp[i] * (1.0 - lr * decay) - lr * mean / (square.sqrt() + eps);
+                }
+            }
+            assert_close(&p, &wp, TOLERANCE);
+            assert_close(&m, &wm, TOLERANCE);
+            assert_close(&v, &wv, TOLERANCE);
+        }
+    }
+
+    #[test]
+    fn the_first_step_is_the_learning_rate() {
+        let (mut p, mut m, mut v) = ([1.0, 1.0, 1.0], [0.0; 3], [0.0; 3]);
+        let config = AdamW { weight_decay: 0.0, ..CONFIG };
+        adamw(&mut p, &[1e-4, -3.0, 0.0], &mut m, &mut v, 1, 1.0, &config);
+        // 1e-8 is added to a root of 1e-4.
+        assert_close(&p, &[1.0 - 0.01 / (1.0 + 1e-4), 1.01, 1.0], 1e-6);
+    }
+
+    #[test]
+    fn same_bits_on_any_number_of_threads() {
+        let grad = noise(1, 100_000);
+        assert_same_on_threads(|| {
+            let (mut p, mut m, mut v) = (noise(2, grad.len()), noise(3, grad.len()), vec![0.1; grad.len()]);
+            adamw(&mut p, &grad, &mut m, &mut v, 3, 1.0, &CONFIG);
+            [p, m, v].concat()
+        });
+    }
+}

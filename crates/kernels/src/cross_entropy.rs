@@ -1,7 +1,7 @@
 //! Cross-entropy of logits against class labels, with its gradient in the same pass.
 
 use crate::math::exp;
-use crate::parallel::for_rows_with;
+use crate::parallel::{for_row_results, for_rows_with};
 use crate::reduce::{max, sum, sum_of};
 use crate::softmax::exponentials;
 
@@ -51,16 +51,21 @@ fn with_gradient(losses: &mut [f32], grad: &mut [f32], logits: &[f32], labels: &
 
 fn losses_only(losses: &mut [f32], logits: &[f32], labels: &[u32], smoothing: f32) {
     let c = logits.len() / labels.len();
-    for (chunk, out) in losses.chunks_mut(1).enumerate() {
-        let x = &logits[chunk * c..(chunk + 1) * c];
-        let peak = max(x);
-        let total = sum_of(
-            x,
-            #[inline(always)]
-            |x| exp(x - peak),
-        );
-        out[0] = row_loss(x, peak + total.ln(), labels[chunk] as usize, smoothing);
-    }
+    for_row_results(
+        losses,
+        c,
+        #[inline(always)]
+        |i| {
+            let x = &logits[i * c..(i + 1) * c];
+            let peak = max(x);
+            let total = sum_of(
+                x,
+                #[inline(always)]
+                |x| exp(x - peak),
+            );
+            row_loss(x, peak + total.ln(), labels[i] as usize, smoothing)
+        },
+    );
 }
 
 /// The loss of one row: `log_sum` is the logarithm of the sum of the exponentials of `x` [c].
@@ -72,4 +77,76 @@ fn row_loss(x: &[f32], log_sum: f32, label: usize, smoothing: f32) -> f32 {
     }
     let even = log_sum - sum(x) / x.len() as f32;
     (1.0 - smoothing) * sharp + smoothing * even
+}
+
+#[cfg(test)]
+mod tests {
+    use super::cross_entropy;
+    use crate::testing::{assert_close, assert_same_on_threads, differences, noise, wide};
+
+    /// Some roundings of numbers up to 10.
+    const TOLERANCE: f64 = 3e-6;
+
+    fn reference(x: &[f64], labels: &[u32], smoothing: f64) -> Vec<f64> {
+        let c = x.len() / labels.len();
+        let loss = |(x, &label): (&[f64], &u32)| {
+            let log_sum = x.iter().map(|x| x.exp()).sum::<f64>().ln();
+            let even: f64 = x.iter().map(|x| log_sum - x).sum::<f64>() / c as f64;
+            (1.0 - smoothing) * (log_sum - x[label as usize]) + smoothing * even
+        };
+        x.chunks_exact(c).zip(labels).map(loss).collect()
+    }
+
+    fn inputs(n: usize, c: usize) -> (Vec<f32>, Vec<u32>) {
+        let logits = noise(1, n * c).iter().map(|x| 5.0 * x).collect();
+        (logits, (0..n).map(|i| (i * 7 % c) as u32).collect())
+    }
+
+    #[test]
+    fn losses_and_gradient() {
+        for (n, c) in [(1, 1), (7, 2), (17, 33), (3, 130), (300, 70)] {
+            for smoothing in [0.0, 0.1, 1.0] {
+                let (logits, labels) = inputs(n, c);
+                let (mut losses, mut grad) = (noise(2, n), noise(3, n * c));
+                cross_entropy(&mut losses, Some(&mut grad), &logits, &labels, smoothing);
+                let smooth = f64::from(smoothing);
+                assert_close(&losses, &reference(&wide(&logits), &labels, smooth), TOLERANCE);
+                let mut alone = noise(4, n);
+                cross_entropy(&mut alone, None, &logits, &labels, smoothing);
+                assert_close(&alone, &wide(&losses), TOLERANCE);
+                if n * c < 1000 {
+                    let sum = |x: &[f64]| reference(x, &labels, smooth).iter().sum();
+                    assert_close(&grad, &differences(&logits, sum), TOLERANCE);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn extremes() {
+        let (mut losses, mut grad) = ([0.0; 2], [0.0; 4]);
+        cross_entropy(&mut losses, Some(&mut grad), &[1e4, -1e4, 1e4, -1e4], &[0, 1], 0.0);
+        assert_eq!((losses, grad), ([0.0, 2e4], [0.0, 0.0, 1.0, -1.0]));
+        cross_entropy(&mut losses, None, &[f32::NAN, 1.0, 0.0, 0.0], &[0, 0], 0.0);
+        assert!(losses[0].is_nan() && losses[1].is_finite());
+        cross_entropy(&mut [], None, &[], &[], 0.0);
+    }
+
+    #[test]
+    fn same_bits_on_any_number_of_threads() {
+        let (logits, labels) = inputs(2000, 33);
+        assert_same_on_threads(|| {
+            let (mut losses, mut grad) = (vec![0.0; 2000], vec![0.0; logits.len()]);
+            cross_entropy(&mut losses, Some(&mut grad), &logits, &labels, 0.1);
+            let mut alone = vec![0.0; 2000];
+            cross_entropy(&mut alone, None, &logits, &labels, 0.1);
+            [losses, grad, alone].concat()
+        });
+    }
+
+    #[test]
+    #[should_panic(expected = "below the number of classes")]
+    fn labels_are_checked() {
+        cross_entropy(&mut [0.0], None, &[0.0; 3], &[3], 0.0);
+    }
 }

@@ -1,6 +1,7 @@
 //! Sums, products and their like, element by element or row by row.
 
-use crate::parallel::{for_rows, map, map2, sum_over_rows, update};
+use crate::parallel::{for_row_results, for_rows, map, map2, sum_over_rows, update};
+use crate::reduce::sum;
 
 /// `out = a + b`; all of one length.
 pub fn add(out: &mut [f32], a: &[f32], b: &[f32]) {
@@ -202,14 +203,115 @@ pub fn dot_columns(out: &mut [f32], a: &[f32], b: &[f32]) {
 /// `out[i] = sum_j x[i, j]`: `out` [n], `x` [n, cols].
 pub fn sum_rows(out: &mut [f32], x: &[f32], cols: usize) {
     assert_eq!(x.len(), out.len() * cols, "input is not [out.len(), cols]");
-    for_rows(
+    for_row_results(
         out,
-        1,
+        cols,
         #[inline(always)]
-        |first, out| {
-            for (i, o) in out.iter_mut().enumerate() {
-                *o = crate::reduce::sum(&x[(first + i) * cols..(first + i + 1) * cols]);
-            }
-        },
+        |i| sum(&x[i * cols..(i + 1) * cols]),
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{SIZES, assert_close, assert_same_on_threads, noise, wide};
+
+    /// A rounding or two.
+    const TOLERANCE: f64 = 2e-7;
+    /// For sums of some hundred terms of size 1.
+    const SUM_TOLERANCE: f64 = 1e-5;
+
+    fn zipped(a: &[f32], b: &[f32], f: impl Fn(f64, f64) -> f64) -> Vec<f64> {
+        a.iter().zip(b).map(|(&a, &b)| f(f64::from(a), f64::from(b))).collect()
+    }
+
+    #[test]
+    fn two_inputs() {
+        type Case = (fn(&mut [f32], &[f32], &[f32]), fn(f64, f64) -> f64);
+        let cases: [Case; 4] =
+            [(add, |a, b| a + b), (sub, |a, b| a - b), (mul, |a, b| a * b), (div, |a, b| a / b)];
+        for (kernel, exact) in cases {
+            for n in SIZES.into_iter().chain([0, 50_001]) {
+                let (a, b) = (noise(1, n), noise(2, n));
+                let mut out = noise(3, n);
+                kernel(&mut out, &a, &b);
+                assert_close(&out, &zipped(&a, &b, exact), TOLERANCE);
+            }
+        }
+    }
+
+    #[test]
+    fn in_place() {
+        for n in SIZES.into_iter().chain([0, 50_001]) {
+            let (start, x) = (noise(1, n), noise(2, n));
+            let check = |kernel: &dyn Fn(&mut [f32]), exact: &dyn Fn(f64, f64) -> f64| {
+                let mut out = start.clone();
+                kernel(&mut out);
+                assert_close(&out, &zipped(&start, &x, exact), TOLERANCE);
+            };
+            check(&|out| add_assign(out, &x), &|o, x| o + x);
+            check(&|out| mul_assign(out, &x), &|o, x| o * x);
+            check(&|out| axpy(out, 0.75, &x), &|o, x| o + 0.75 * x);
+        }
+    }
+
+    #[test]
+    fn one_input() {
+        let x: Vec<f32> = noise(1, 50_001).iter().map(|x| x.abs() + 0.1).collect();
+        let check = |kernel: &dyn Fn(&mut [f32], &[f32]), exact: &dyn Fn(f64) -> f64| {
+            let mut out = vec![0.0; x.len()];
+            kernel(&mut out, &x);
+            assert_close(&out, &zipped(&x, &x, |x, _| exact(x)), TOLERANCE);
+        };
+        check(&|out, x| scale(out, x, -1.5), &|x| -1.5 * x);
+        check(&|out, x| add_scalar(out, x, 3.0), &|x| x + 3.0);
+        check(&square, &|x| x * x);
+        check(&sqrt, &f64::sqrt);
+        check(&recip, &|x| 1.0 / x);
+    }
+
+    #[test]
+    fn rows_and_columns() {
+        for (n, d) in [(1, 1), (7, 17), (33, 7), (0, 5), (300, 130), (5000, 7)] {
+            let (a, b, row) = (noise(1, n * d), noise(2, n * d), noise(3, d));
+            let mut out = vec![0.0; n * d];
+            add_row(&mut out, &a, &row);
+            let expected: Vec<f64> = (0..n * d).map(|i| f64::from(a[i]) + f64::from(row[i % d])).collect();
+            assert_close(&out, &expected, TOLERANCE);
+            mul_row(&mut out, &a, &row);
+            let expected: Vec<f64> = (0..n * d).map(|i| f64::from(a[i]) * f64::from(row[i % d])).collect();
+            assert_close(&out, &expected, TOLERANCE);
+
+            let (wide_a, product) = (wide(&a), zipped(&a, &b, |a, b| a * b));
+            let columns = |x: &[f64]| (0..d).map(|j| x.iter().skip(j).step_by(d).sum()).collect::<Vec<f64>>();
+            let mut sums = noise(4, d);
+            sum_columns(&mut sums, &a);
+            assert_close(&sums, &columns(&wide_a), SUM_TOLERANCE);
+            dot_columns(&mut sums, &a, &b);
+            assert_close(&sums, &columns(&product), SUM_TOLERANCE);
+
+            let mut sums = noise(5, n);
+            sum_rows(&mut sums, &a, d);
+            let expected: Vec<f64> = wide_a.chunks_exact(d).map(|row| row.iter().sum()).collect();
+            assert_close(&sums, &expected, SUM_TOLERANCE);
+        }
+    }
+
+    #[test]
+    fn same_bits_on_any_number_of_threads() {
+        let (a, b) = (noise(1, 5000 * 33), noise(2, 5000 * 33));
+        assert_same_on_threads(|| {
+            let (mut columns, mut dots, mut rows) = (vec![0.0; 33], vec![0.0; 33], vec![0.0; 5000]);
+            sum_columns(&mut columns, &a);
+            dot_columns(&mut dots, &a, &b);
+            sum_rows(&mut rows, &a, 33);
+            [columns, dots, rows].concat()
+        });
+    }
+
+    #[test]
+    #[should_panic(expected = "differ in length")]
+    fn lengths_are_checked() {
+        add(&mut [0.0; 2], &[0.0; 2], &[0.0; 3]);
+    }
 }

@@ -100,3 +100,93 @@ pub fn matmul(out: &mut [f32], a: Mat<'_>, b: Mat<'_>, alpha: f32, accumulate: b
 
 /// Multiplications below which waking other threads costs more than it saves.
 const SERIAL: usize = 64 * 64 * 64;
+
+#[cfg(test)]
+mod tests {
+    use super::{Mat, matmul};
+    use crate::testing::{assert_close, assert_same_on_threads, noise, wide};
+
+    /// Relative to 1 + |expected|: sums of at most 300 products of size 1.
+    const TOLERANCE: f64 = 1e-5;
+
+    /// `alpha a b + c` by the definition; `a` [m, k] and `b` [k, n].
+    fn reference(alpha: f64, a: &[f64], b: &[f64], c: &[f64], (m, k, n): (usize, usize, usize)) -> Vec<f64> {
+        let element = |i: usize, j: usize| (0..k).map(|p| a[i * k + p] * b[p * n + j]).sum::<f64>();
+        (0..m * n).map(|at| alpha * element(at / n, at % n) + c[at]).collect()
+    }
+
+    fn transposed(x: &[f32], cols: usize) -> Vec<f32> {
+        (0..cols).flat_map(|j| x.iter().skip(j).step_by(cols).copied()).collect()
+    }
+
+    #[test]
+    fn every_order_and_odd_sizes() {
+        for (m, k, n) in [(1, 1, 1), (1, 33, 7), (7, 1, 17), (33, 17, 1), (17, 33, 7), (65, 300, 129)] {
+            let (a, b, c) = (noise(1, m * k), noise(2, k * n), noise(3, m * n));
+            let (at, bt) = (transposed(&a, k), transposed(&b, n));
+            let zero = vec![0.0; m * n];
+            for left in [Mat::new(&a, m, k), Mat::new(&at, k, m).t()] {
+                for right in [Mat::new(&b, k, n), Mat::new(&bt, n, k).t()] {
+                    let mut out = vec![f32::NAN; m * n];
+                    matmul(&mut out, left, right, 0.5, false);
+                    assert_close(&out, &reference(0.5, &wide(&a), &wide(&b), &zero, (m, k, n)), TOLERANCE);
+                    let mut out = c.clone();
+                    matmul(&mut out, left, right, -2.0, true);
+                    assert_close(
+                        &out,
+                        &reference(-2.0, &wide(&a), &wide(&b), &wide(&c), (m, k, n)),
+                        TOLERANCE,
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn views_of_rows_and_columns() {
+        let (a, b) = (noise(1, 9 * 11), noise(2, 5 * 4));
+        let view = Mat::new(&a, 9, 11).row_range(2..8).columns(3..8);
+        assert_eq!((view.rows(), view.cols()), (6, 5));
+        let mut out = vec![0.0; 6 * 4];
+        matmul(&mut out, view, Mat::new(&b, 5, 4), 1.0, false);
+        let copy: Vec<f32> = (2..8).flat_map(|i| a[i * 11 + 3..i * 11 + 8].to_vec()).collect();
+        let expected = reference(1.0, &wide(&copy), &wide(&b), &[0.0; 24], (6, 5, 4));
+        assert_close(&out, &expected, TOLERANCE);
+        let last = Mat::new(&a, 9, 11).t().row_range(11..11).columns(9..9);
+        assert_eq!((last.rows(), last.cols()), (0, 0));
+    }
+
+    #[test]
+    fn nothing_to_sum() {
+        let (mut out, none) = (vec![3.0; 6], Vec::new());
+        matmul(&mut out, Mat::new(&none, 2, 0), Mat::new(&none, 0, 3), 1.0, true);
+        assert_eq!(out, [3.0; 6]);
+        matmul(&mut out, Mat::new(&none, 2, 0), Mat::new(&none, 0, 3), 1.0, false);
+        assert_eq!(out, [0.0; 6]);
+        matmul(&mut [], Mat::new(&none, 0, 2), Mat::new(&out, 2, 3), 1.0, false);
+    }
+
+    #[test]
+    fn same_bits_on_any_number_of_threads() {
+        for (m, k, n) in [(130, 384, 200), (3, 2000, 70), (500, 8, 384), (700, 384, 2)] {
+            let (a, b) = (noise(1, m * k), noise(2, k * n));
+            assert_same_on_threads(|| {
+                let mut out = vec![0.0; m * n];
+                matmul(&mut out, Mat::new(&a, m, k), Mat::new(&b, k, n), 1.0, false);
+                out
+            });
+            let bt = transposed(&b, n);
+            assert_same_on_threads(|| {
+                let mut out = vec![0.0; m * n];
+                matmul(&mut out, Mat::new(&a, m, k), Mat::new(&bt, n, k).t(), 1.0, false);
+                out
+            });
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "inner dimensions")]
+    fn shapes_are_checked() {
+        matmul(&mut [0.0; 4], Mat::new(&[0.0; 6], 2, 3), Mat::new(&[0.0; 4], 2, 2), 1.0, false);
+    }
+}

@@ -200,3 +200,96 @@ fn check_rows(x: &[f32], d: usize, len: usize, per_row: usize) {
     assert!(d > 0 && x.len().is_multiple_of(d), "input is not [n, weight.len()]");
     assert_eq!(x.len() / d * per_row, len, "statistics do not fit the number of rows");
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{assert_close, assert_same_on_threads, differences, noise, weigh, wide};
+
+    /// Relative to 1 + |expected|; a reciprocal deviation of up to 300 multiplies roundings.
+    const TOLERANCE: f64 = 2e-5;
+    const EPS: f32 = 1e-5;
+    const SHAPES: [(usize, usize); 6] = [(1, 7), (5, 17), (3, 33), (2, 64), (70, 3), (3, 130)];
+
+    fn reference(x: &[f64], weight: &[f64], bias: Option<&[f64]>) -> Vec<f64> {
+        let d = weight.len();
+        let row = |x: &[f64]| -> Vec<f64> {
+            // With a bias the layer norm, else the root mean square.
+            let mean = if bias.is_some() { x.iter().sum::<f64>() / d as f64 } else { 0.0 };
+            let variance = x.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / d as f64;
+            let r = 1.0 / (variance + f64::from(EPS)).sqrt();
+            (0..d).map(|j| (x[j] - mean) * r * weight[j] + bias.map_or(0.0, |b| b[j])).collect()
+        };
+        x.chunks_exact(d).flat_map(row).collect()
+    }
+
+    fn inputs(n: usize, d: usize) -> [Vec<f32>; 4] {
+        let x = noise(1, n * d).iter().map(|x| 2.0 * x + 0.5).collect();
+        [x, noise(2, n * d), noise(3, d), noise(4, d)]
+    }
+
+    #[test]
+    fn layer_norm_and_its_gradients() {
+        for (n, d) in SHAPES {
+            let [x, dy, weight, bias] = inputs(n, d);
+            let (wx, ww, wb) = (wide(&x), wide(&weight), wide(&bias));
+            let (mut out, mut stats) = (noise(5, n * d), noise(6, 2 * n));
+            layer_norm(&mut out, &mut stats, &x, &weight, &bias, EPS);
+            assert_close(&out, &reference(&wx, &ww, Some(&wb)), TOLERANCE);
+            let (mut dx, mut dw, mut db) = (noise(7, n * d), noise(8, d), noise(9, d));
+            let grads = (Some(&mut dx[..]), Some(&mut dw[..]), Some(&mut db[..]));
+            layer_norm_backward(grads.0, grads.1, grads.2, &dy, &x, &weight, &stats);
+            let expected = differences(&x, |x| weigh(&dy, &reference(x, &ww, Some(&wb))));
+            assert_close(&dx, &expected, TOLERANCE);
+            let expected = differences(&weight, |w| weigh(&dy, &reference(&wx, w, Some(&wb))));
+            assert_close(&dw, &expected, TOLERANCE);
+            let expected = differences(&bias, |b| weigh(&dy, &reference(&wx, &ww, Some(b))));
+            assert_close(&db, &expected, TOLERANCE);
+        }
+    }
+
+    #[test]
+    fn rms_norm_and_its_gradients() {
+        for (n, d) in SHAPES {
+            let [x, dy, weight, _] = inputs(n, d);
+            let (wx, ww) = (wide(&x), wide(&weight));
+            let (mut out, mut stats) = (noise(5, n * d), noise(6, n));
+            rms_norm(&mut out, &mut stats, &x, &weight, EPS);
+            assert_close(&out, &reference(&wx, &ww, None), TOLERANCE);
+            let (mut dx, mut dw) = (noise(7, n * d), noise(8, d));
+            rms_norm_backward(Some(&mut dx), Some(&mut dw), &dy, &x, &weight, &stats);
+            let expected = differences(&x, |x| weigh(&dy, &reference(x, &ww, None)));
+            assert_close(&dx, &expected, TOLERANCE);
+            let expected = differences(&weight, |w| weigh(&dy, &reference(&wx, w, None)));
+            assert_close(&dw, &expected, TOLERANCE);
+        }
+    }
+
+    #[test]
+    fn no_rows_give_zero_gradients() {
+        let (mut dw, mut db) = (vec![1.0; 3], vec![1.0; 3]);
+        layer_norm_backward(None, Some(&mut dw), Some(&mut db), &[], &[], &[1.0; 3], &[]);
+        assert_eq!([dw, db], [[0.0; 3], [0.0; 3]]);
+    }
+
+    #[test]
+    fn a_large_mean_does_not_swallow_the_deviation() {
+        let x: Vec<f32> = noise(1, 64).iter().map(|x| x + 1000.0).collect();
+        let (mut out, mut stats) = (vec![0.0; 64], vec![0.0; 2]);
+        layer_norm(&mut out, &mut stats, &x, &[1.0; 64], &[0.0; 64], EPS);
+        // 1000 in f32 has steps of 6e-5, and its mean an error of a few of them.
+        assert_close(&out, &reference(&wide(&x), &[1.0; 64], Some(&[0.0; 64])), 5e-4);
+    }
+
+    #[test]
+    fn same_bits_on_any_number_of_threads() {
+        let [x, dy, weight, bias] = inputs(700, 130);
+        assert_same_on_threads(|| {
+            let (mut out, mut stats) = (vec![0.0; x.len()], vec![0.0; 1400]);
+            layer_norm(&mut out, &mut stats, &x, &weight, &bias, EPS);
+            let (mut dx, mut dw, mut db) = (vec![0.0; x.len()], vec![0.0; 130], vec![0.0; 130]);
+            layer_norm_backward(Some(&mut dx), Some(&mut dw), Some(&mut db), &dy, &x, &weight, &stats);
+            [out, stats, dx, dw, db].concat()
+        });
+    }
+}

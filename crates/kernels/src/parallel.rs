@@ -116,6 +116,22 @@ pub(crate) fn for_rows_with(
     chunks.enumerate().for_each(|(i, (chunk, side))| run(i * rows, chunk, side));
 }
 
+/// `out[i] = f(i)`, where `f` reads row `i` of `cols` elements.
+#[inline(always)]
+pub(crate) fn for_row_results(out: &mut [f32], cols: usize, f: impl Fn(usize) -> f32 + Sync) {
+    let rows = chunk_rows(cols);
+    let run = |first: usize, chunk: &mut [f32]| {
+        vectorized(
+            #[inline(always)]
+            || (first..).zip(chunk).for_each(|(i, o)| *o = f(i)),
+        )
+    };
+    if out.len() <= rows {
+        return run(0, out);
+    }
+    out.par_chunks_mut(rows).enumerate().for_each(|(i, chunk)| run(i * rows, chunk));
+}
+
 /// `out[j]` = the sum over `rows` rows of what `work(rows of the chunk, partial)` adds to its partial sum (zero at first).
 #[inline(always)]
 pub(crate) fn sum_over_rows(out: &mut [f32], rows: usize, work: impl Fn(Range<usize>, &mut [f32]) + Sync) {

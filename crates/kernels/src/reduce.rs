@@ -120,3 +120,51 @@ pub fn max_abs(x: &[f32]) -> f32 {
     let larger = |a: f32, b: f32| f32::from_bits(a.to_bits().max(b.to_bits()));
     if x.len() <= CHUNK { largest(x) } else { x.par_chunks(CHUNK).map(largest).reduce(|| 0.0, larger) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{SIZES, assert_same_on_threads, noise, wide};
+
+    #[test]
+    fn against_plain_sums() {
+        for n in SIZES.into_iter().chain([0, 200_001]) {
+            let x = noise(1, n);
+            let exact: f64 = wide(&x).iter().map(|x| x * x).sum();
+            assert!((sum_of_squares(&x) - exact).abs() <= 1e-12 * exact);
+            assert!(all_finite(&x));
+            assert_eq!(max_abs(&x), x.iter().fold(0.0, |m: f32, x| m.max(x.abs())));
+            let exact: f64 = wide(&x).iter().sum();
+            assert!((f64::from(sum(&x)) - exact).abs() < 1e-3);
+            assert_eq!(max(&x), x.iter().copied().fold(f32::NEG_INFINITY, f32::max));
+        }
+    }
+
+    #[test]
+    fn a_bad_element_anywhere_is_seen() {
+        for at in [0, 63, 64, 70_000, 200_000] {
+            for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+                let mut x = noise(1, 200_001);
+                x[at] = bad;
+                assert!(!all_finite(&x));
+                assert!(!sum_of_squares(&x).is_finite());
+                assert!(!max_abs(&x).is_finite());
+                assert_eq!(max_abs(&x).is_nan(), bad.is_nan());
+            }
+        }
+    }
+
+    #[test]
+    fn large_squares_do_not_overflow() {
+        assert!((sum_of_squares(&[1e30, 1e30]) / 2e60 - 1.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn same_bits_on_any_number_of_threads() {
+        let x = noise(1, 300_001);
+        assert_same_on_threads(|| {
+            let bits = sum_of_squares(&x).to_bits();
+            vec![f32::from_bits(bits as u32), f32::from_bits((bits >> 32) as u32), max_abs(&x)]
+        });
+    }
+}

@@ -125,3 +125,77 @@ fn check_columns(narrow: usize, wide: usize, cols: usize, range: &Range<usize>) 
     assert_eq!(narrow, rows * range.len(), "slices differ in their number of rows");
     range.len()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{assert_close, noise, wide};
+
+    /// A few additions of numbers of size 1.
+    const TOLERANCE: f64 = 1e-6;
+
+    #[test]
+    fn gather_and_scatter() {
+        for cols in [1, 7, 33] {
+            let (x, index) = (noise(1, 9 * cols), [3, 8, 0, 3, 3]);
+            let mut out = noise(2, 5 * cols);
+            gather_rows(&mut out, &x, &index, cols);
+            let rows: Vec<&[f32]> = x.chunks_exact(cols).collect();
+            assert_eq!(out, index.map(|i| rows[i as usize]).concat());
+
+            let (dy, mut dx) = (noise(3, 5 * cols), noise(4, 9 * cols));
+            scatter_add_rows(&mut dx, &dy, &index, cols);
+            let mut expected = vec![0.0; 9 * cols];
+            for (row, i) in index.iter().enumerate() {
+                (0..cols).for_each(|j| expected[*i as usize * cols + j] += f64::from(dy[row * cols + j]));
+            }
+            assert_close(&dx, &expected, TOLERANCE);
+        }
+        gather_rows(&mut [], &[], &[], 4);
+    }
+
+    #[test]
+    #[should_panic(expected = "index outside")]
+    fn indices_are_checked() {
+        gather_rows(&mut [0.0; 2], &[0.0; 6], &[3], 2);
+    }
+
+    #[test]
+    fn segments() {
+        let (cols, segments) = (17, [1..4, 4..4, 6..7, 2..7]);
+        let (x, dy) = (noise(1, 8 * cols), noise(2, 4 * cols));
+        let (mut out, mut dx) = (noise(3, 4 * cols), noise(4, 8 * cols));
+        segment_mean(&mut out, &x, &segments, cols);
+        segment_mean_backward(&mut dx, &dy, &segments, cols);
+        let (mut mean, mut grad) = (vec![0.0; 4 * cols], vec![0.0; 8 * cols]);
+        for (s, segment) in segments.iter().enumerate() {
+            for (i, j) in segment.clone().flat_map(|i| (0..cols).map(move |j| (i, j))) {
+                let share = 1.0 / segment.len() as f64;
+                mean[s * cols + j] += share * f64::from(x[i * cols + j]);
+                grad[i * cols + j] += share * f64::from(dy[s * cols + j]);
+            }
+        }
+        assert_close(&out, &mean, TOLERANCE);
+        assert_close(&dx, &grad, TOLERANCE);
+        assert!(dx[..cols].iter().chain(&dx[7 * cols..]).all(|&x| x == 0.0));
+    }
+
+    #[test]
+    fn columns() {
+        for n in [0, 1, 1000] {
+            for range in [0..33, 0..5, 30..33, 4..4] {
+                let (x, width) = (noise(1, n * 33), range.len());
+                let mut part = noise(2, n * width);
+                copy_columns(&mut part, &x, 33, range.clone());
+                let expected: Vec<f32> =
+                    x.chunks_exact(33).flat_map(|row| row[range.clone()].to_vec()).collect();
+                assert_eq!(part, expected);
+                let mut back = noise(3, n * 33);
+                place_columns(&mut back, &part, 33, range.clone());
+                let kept = |(i, &x): (usize, &f32)| if range.contains(&(i % 33)) { x } else { 0.0 };
+                let expected: Vec<f32> = x.iter().enumerate().map(kept).collect();
+                assert_eq!(back, wide(&expected).iter().map(|&x| x as f32).collect::<Vec<_>>());
+            }
+        }
+    }
+}

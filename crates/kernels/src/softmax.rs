@@ -54,3 +54,54 @@ pub fn softmax_backward(dx: &mut [f32], dy: &[f32], y: &[f32], cols: usize) {
         },
     );
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{softmax, softmax_backward};
+    use crate::testing::{assert_close, assert_same_on_threads, differences, noise, weigh, wide};
+
+    /// Some roundings of numbers up to 1.
+    const TOLERANCE: f64 = 2e-6;
+
+    fn reference(x: &[f64], cols: usize) -> Vec<f64> {
+        let row = |x: &[f64]| {
+            let total: f64 = x.iter().map(|x| x.exp()).sum();
+            x.iter().map(|x| x.exp() / total).collect::<Vec<_>>()
+        };
+        x.chunks_exact(cols).flat_map(row).collect()
+    }
+
+    #[test]
+    fn values_and_gradient() {
+        for (n, cols) in [(1, 1), (7, 17), (3, 33), (2, 130), (50, 2)] {
+            let x: Vec<f32> = noise(1, n * cols).iter().map(|x| 5.0 * x).collect();
+            let (mut y, dy, mut dx) = (noise(2, n * cols), noise(3, n * cols), noise(4, n * cols));
+            softmax(&mut y, &x, cols);
+            assert_close(&y, &reference(&wide(&x), cols), TOLERANCE);
+            softmax_backward(&mut dx, &dy, &y, cols);
+            let expected = differences(&x, |x| weigh(&dy, &reference(x, cols)));
+            assert_close(&dx, &expected, TOLERANCE);
+        }
+    }
+
+    #[test]
+    fn extremes() {
+        let (low, mut y) = (f32::NEG_INFINITY, [9.0; 8]);
+        softmax(&mut y, &[1e30, 0.0, low, 1e30, low, low, low, low], 4);
+        assert_eq!(y, [0.5, 0.0, 0.0, 0.5, 0.0, 0.0, 0.0, 0.0]);
+        let mut y = [0.0; 2];
+        softmax(&mut y, &[f32::NAN, 1.0], 2);
+        assert!(y.iter().all(|y| y.is_nan()));
+    }
+
+    #[test]
+    fn same_bits_on_any_number_of_threads() {
+        let (x, dy) = (noise(1, 700 * 130), noise(2, 700 * 130));
+        assert_same_on_threads(|| {
+            let (mut y, mut dx) = (vec![0.0; x.len()], vec![0.0; x.len()]);
+            softmax(&mut y, &x, 130);
+            softmax_backward(&mut dx, &dy, &y, 130);
+            [y, dx].concat()
+        });
+    }
+}
