@@ -4,7 +4,7 @@ use crate::{Error, Result};
 use std::ops::Range;
 
 /// A micro-batch of sequences, packed: no padding, no mask.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Batch {
     ids: Vec<u32>,
     types: Vec<u32>,
@@ -15,7 +15,7 @@ pub struct Batch {
 impl Batch {
     /// An empty batch.
     pub fn new() -> Self {
-        Self { offsets: vec![0], ..Self::default() }
+        Self { ids: Vec::new(), types: Vec::new(), offsets: vec![0], row_ids: Vec::new() }
     }
 
     /// Adds one sequence: its token ids, its token types (all 0 if `None`) and the id of its row in the data, which is
@@ -68,6 +68,12 @@ impl Batch {
     /// The ids of the data rows, one per sequence.
     pub fn row_ids(&self) -> &[u64] {
         &self.row_ids
+    }
+}
+
+impl Default for Batch {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

@@ -42,11 +42,4 @@ impl Device {
     pub(crate) fn take(&self, len: usize) -> Buffer {
         Pool::take(&self.pool, len)
     }
-
-    /// `len` zeros.
-    pub(crate) fn zeros(&self, len: usize) -> Buffer {
-        let mut buffer = self.take(len);
-        buffer.host_mut().fill(0.0);
-        buffer
-    }
 }

@@ -1,6 +1,6 @@
 //! The optimizer.
 
-use crate::{Params, Result};
+use crate::{Error, Params, Result};
 pub use offshoot_kernels::adamw::AdamW as Settings;
 use offshoot_kernels::adamw::adamw;
 
@@ -25,8 +25,14 @@ impl AdamW {
     /// Updates every parameter that has a gradient, and forgets the gradients. `gradient_scale` multiplies them first.
     ///
     /// # Errors
-    /// None today; the signature leaves room for devices.
+    /// [`Error::Invalid`] if these are not the parameters it was made for, as after one was registered too late.
     pub fn step(&mut self, params: &mut Params, settings: &Settings, gradient_scale: f32) -> Result<()> {
+        let sizes = self.moments.iter().map(|(m, _)| m.len());
+        if !sizes.eq(params.iter().map(|p| p.value().len())) {
+            return Err(Error::invalid(
+                "the optimizer was made for other parameters: make it after all are registered",
+            ));
+        }
         self.steps += 1;
         for (param, (m, v)) in params.iter_mut().zip(&mut self.moments) {
             if let Some(gradient) = param.slot().take() {

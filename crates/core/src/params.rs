@@ -130,6 +130,10 @@ impl Params {
     /// # Errors
     /// [`Error::Shapes`] if the snapshot is of other parameters.
     pub fn restore(&mut self, snapshot: &[Vec<f32>]) -> Result<()> {
+        if snapshot.len() != self.items.len() {
+            let (left, right) = (vec![self.items.len()], vec![snapshot.len()]);
+            return Err(Error::Shapes { op: "restore", left, right });
+        }
         self.items.iter_mut().zip(snapshot).try_for_each(|(p, values)| p.set(values))
     }
 

@@ -27,6 +27,11 @@ impl<'a> Step<'a> {
         Self { params, tape: None, dropout: None, prepared: Vec::new(), layout: Layout::empty() }
     }
 
+    /// A training step outside any batch, without dropout: what it hands out is tracked on `tape`.
+    pub fn tracked(params: &'a Params, tape: &Tape) -> Self {
+        Self { tape: Some(tape.clone()), ..Self::detached(params) }
+    }
+
     /// The value of a parameter, tracked when training.
     pub fn param(&self, id: ParamId) -> Tensor {
         self.params.tensor(id, self.tape.as_ref())

@@ -26,7 +26,12 @@ impl Tape {
 
     /// Starts a new segment: what is recorded from here on is played back, and freed, before what came earlier.
     pub fn cut(&self) {
-        self.lock().push(Vec::new());
+        let mut segments = self.lock();
+        // A prologue that recorded nothing counts too, so that a block's segment has the same index under every method.
+        if segments.is_empty() {
+            segments.push(Vec::new());
+        }
+        segments.push(Vec::new());
     }
 
     /// How many operations each segment holds.

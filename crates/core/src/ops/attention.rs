@@ -1,8 +1,9 @@
 //! Attention over packed sequences.
 
-use super::{matrix_rows, shapes};
+use super::{dropout_fits, matrix_rows, shapes};
 use crate::{Error, Heads, Mask, Result, Span, Tensor};
 use offshoot_kernels::attention as kernel;
+use std::ops::Range;
 
 /// Dropout on attention probabilities: its rate and one key per query row.
 #[derive(Clone)]
@@ -19,7 +20,8 @@ impl Tensor {
     /// No matrix of probabilities is kept: the backward pass computes them again.
     ///
     /// # Errors
-    /// [`Error::Shapes`] if a size does not fit the heads; [`Error::Index`] if a span ends outside.
+    /// [`Error::Shapes`] if a size does not fit the heads; [`Error::Index`] if a span ends outside; [`Error::Invalid`] if
+    /// two spans share a row.
     pub fn attention(
         &self,
         key: &Tensor,
@@ -30,6 +32,9 @@ impl Tensor {
         dropout: Option<AttentionDropout>,
     ) -> Result<Tensor> {
         check(self, key, value, heads, spans)?;
+        if let Some(dropout) = &dropout {
+            dropout_fits("attention", self, dropout.p, &dropout.row_keys)?;
+        }
         let device = self.device();
         let queries = matrix_rows(self);
         let (mut y, mut log_sum) = (device.take(self.len()), device.take(queries * heads.query));
@@ -81,16 +86,25 @@ impl Call {
 
 fn check(q: &Tensor, k: &Tensor, v: &Tensor, heads: Heads, spans: &[Span]) -> Result<()> {
     let (query, key_value) = (heads.query * heads.dim, heads.key_value * heads.dim);
-    if q.cols() != query || heads.key_value == 0 || heads.query % heads.key_value != 0 {
+    if q.cols() != query || heads.key_value == 0 || !heads.query.is_multiple_of(heads.key_value) {
         return Err(shapes("attention", q, &[heads.query, heads.key_value, heads.dim]));
     }
     if k.cols() != key_value || v.shape() != k.shape() {
         return Err(shapes("attention", k, v.shape()));
     }
-    let (rows, keys) = (matrix_rows(q), matrix_rows(k));
-    let outside = |s: &&Span| s.queries.end > rows || s.keys.end > keys;
-    match spans.iter().find(outside) {
-        Some(span) => Err(Error::Index { op: "attention", index: span.queries.end, rows }),
+    check_ranges(spans.iter().map(|s| s.queries.clone()), matrix_rows(q))?;
+    check_ranges(spans.iter().map(|s| s.keys.clone()), matrix_rows(k))
+}
+
+/// Checks that no two ranges share a row and none ends beyond `rows`: parallel tasks write to them.
+fn check_ranges(ranges: impl Iterator<Item = Range<usize>>, rows: usize) -> Result<()> {
+    let mut ranges: Vec<_> = ranges.collect();
+    if let Some(bad) = ranges.iter().find(|r| r.start > r.end || r.end > rows) {
+        return Err(Error::Index { op: "attention", index: bad.end, rows });
+    }
+    ranges.sort_unstable_by_key(|r| (r.start, r.end));
+    match ranges.windows(2).find(|pair| pair[0].end > pair[1].start) {
+        Some(pair) => Err(Error::invalid(format!("attention: the spans' rows {pair:?} overlap"))),
         None => Ok(()),
     }
 }

@@ -1,6 +1,6 @@
 //! Dropout from counters: the mask is computed again in the backward pass, not kept.
 
-use super::{matrix_rows, shapes};
+use super::dropout_fits;
 use crate::{Result, Tensor};
 use offshoot_kernels::dropout::dropout;
 
@@ -10,12 +10,11 @@ impl Tensor {
     /// Whether a value stays depends only on its row's key and its column.
     ///
     /// # Errors
-    /// [`Error::Shapes`](crate::Error::Shapes) if there is not one key per row.
+    /// [`Error::Shapes`](crate::Error::Shapes) if there is not one key per row; [`Error::Invalid`](crate::Error::Invalid)
+    /// if `p` is not in [0, 1].
     pub fn dropout(&self, p: f32, row_keys: Vec<u64>) -> Result<Tensor> {
         let cols = self.cols();
-        if row_keys.len() != matrix_rows(self) {
-            return Err(shapes("dropout", self, &[row_keys.len()]));
-        }
+        dropout_fits("dropout", self, p, &row_keys)?;
         let mut y = self.device().take(self.len());
         dropout(y.host_mut(), self.host(), cols, &row_keys, p);
         let to_x = self.link();

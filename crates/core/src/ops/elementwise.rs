@@ -1,6 +1,6 @@
 //! Sums, products and scalings, value by value or with one row for all rows.
 
-use super::{matrix_rows, row_fits, same_len};
+use super::{matrix_rows, row_fits, same_shape};
 use crate::{Result, Tensor};
 use offshoot_kernels::elementwise as kernel;
 
@@ -10,7 +10,7 @@ impl Tensor {
     /// # Errors
     /// [`Error::Shapes`](crate::Error::Shapes) if the sizes differ.
     pub fn add(&self, other: &Tensor) -> Result<Tensor> {
-        same_len("add", self, other)?;
+        same_shape("add", self, other)?;
         let mut y = self.device().take(self.len());
         kernel::add(y.host_mut(), self.host(), other.host());
         let (to_a, to_b) = (self.link(), other.link());
@@ -40,7 +40,7 @@ impl Tensor {
     /// # Errors
     /// [`Error::Shapes`](crate::Error::Shapes) if the sizes differ.
     pub fn mul(&self, other: &Tensor) -> Result<Tensor> {
-        same_len("mul", self, other)?;
+        same_shape("mul", self, other)?;
         let mut y = self.device().take(self.len());
         kernel::mul(y.host_mut(), self.host(), other.host());
         let (to_a, to_b) = (self.link(), other.link());
@@ -125,12 +125,12 @@ impl Tensor {
 
     /// `1 / x`, value by value.
     pub fn recip(&self) -> Tensor {
-        self.from_output(kernel::recip, |dy, y| -dy * y * y)
+        self.by_output(kernel::recip, |dy, y| -dy * y * y)
     }
 
     /// The square root, value by value.
     pub fn sqrt(&self) -> Tensor {
-        self.from_output(kernel::sqrt, |dy, y| 0.5 * dy / y)
+        self.by_output(kernel::sqrt, |dy, y| 0.5 * dy / y)
     }
 
     /// The sum of each row of `x` `[n, d]`: `[n]`.
@@ -141,14 +141,16 @@ impl Tensor {
         let to_x = self.link();
         Tensor::output(self.device(), &[n], y, &[self], move |dy| {
             if let Some(link) = to_x {
-                link.receive(|dx| dx.chunks_mut(cols).zip(dy.host()).for_each(|(row, dy)| row.fill(*dy)));
+                link.receive(|dx| {
+                    dx.chunks_mut(cols.max(1)).zip(dy.host()).for_each(|(row, dy)| row.fill(*dy))
+                });
             }
             Ok(())
         })
     }
 
     /// An operation on small tensors whose gradient follows from its output: `backward(dy, y)`.
-    fn from_output(&self, forward: fn(&mut [f32], &[f32]), backward: fn(f32, f32) -> f32) -> Tensor {
+    fn by_output(&self, forward: fn(&mut [f32], &[f32]), backward: fn(f32, f32) -> f32) -> Tensor {
         let mut y = self.device().take(self.len());
         forward(y.host_mut(), self.host());
         let y = Tensor::from_buffer(self.device(), self.shape(), y);
