@@ -1,1 +1,20 @@
-//! Offshoot.
+//! Models in the Hugging Face layout: from a name to frozen weights in memory.
+//!
+//! A family is one file (`bert.rs`) and one line in `family.rs`. Around them: finding or downloading a model ([`hub`]),
+//! reading weights ([`weights`]), honouring every field of config.json ([`config`]), tokenizers, pooling.
+
+mod bert;
+pub mod config;
+mod distilbert;
+mod encoder;
+pub mod error;
+mod family;
+mod files;
+mod model;
+mod pooling;
+mod roberta;
+pub mod weights;
+
+pub use error::{Error, Result};
+pub use model::{Model, families};
+pub use pooling::{Pooling, sentence_pooling};

@@ -1,0 +1,198 @@
+//! A model folder in memory: backbone, what its head looks like, how it is pooled.
+
+use crate::config::Fields;
+use crate::encoder::{Encoder, Settings};
+use crate::family::{FAMILIES, Family, HeadSpec, Outputs};
+use crate::files::read_json;
+use crate::weights::{Checkpoint, Take};
+use crate::{Error, Pooling, Result, sentence_pooling};
+use offshoot_core::nn::{Head, HeadLayer, Linear};
+use offshoot_core::{Backbone, Device, Kind, Part, Place, Rng, Tensor, Weight};
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// The most blocks a config file may claim; real models have a few hundred at most.
+const MOST_LAYERS: usize = 4096;
+
+/// A pretrained model.
+pub struct Model {
+    /// The frozen transformer.
+    pub backbone: Box<dyn Backbone>,
+    /// How sequences are pooled for a task.
+    pub pooling: Pooling,
+    /// What was noticed on the way and is no error.
+    pub notes: Vec<String>,
+    folder: PathBuf,
+    family: &'static Family,
+    config: Map<String, Value>,
+    labels: Option<Vec<String>>,
+    head: HeadSpec,
+    head_values: BTreeMap<String, (Vec<usize>, Vec<f32>)>,
+    initializer_range: f64,
+    device: Device,
+}
+
+impl Model {
+    /// Loads a folder in the Hugging Face layout. `pooling` overrides what the checkpoint says.
+    ///
+    /// # Errors
+    /// If the family is unknown, a field of config.json is neither honoured nor known to have no effect, or the weights
+    /// are not those that it describes; each message names all that is wrong.
+    pub fn load(folder: &Path, pooling: Option<Pooling>, device: &Device) -> Result<Self> {
+        let config: Map<String, Value> = read_json(&folder.join("config.json"))?;
+        let family = family(folder, &config)?;
+        let Config { settings, head, labels, initializer_range } = read_config(family, &config)?;
+        let pooling = match pooling {
+            Some(pooling) => pooling,
+            None => sentence_pooling(folder)?.unwrap_or(family.pooling),
+        };
+        let checkpoint = Checkpoint::open(folder)?;
+        let prefix = format!("{}.", family.name);
+        let mut take = Take::new(&checkpoint, &[&prefix]);
+        let encoder = Encoder::collect(family.names, settings, pooling == Pooling::Pooler, &mut take, device)?;
+        let head_values = take_head(&head, &mut take);
+        let unused = take.finish()?;
+        let notes = if unused.unexpected.is_empty() { Vec::new() } else { vec![unused.to_string()] };
+        Ok(Self {
+            backbone: Box::new(encoder),
+            pooling,
+            notes,
+            folder: folder.to_path_buf(),
+            family,
+            config,
+            labels,
+            head,
+            head_values,
+            initializer_range,
+            device: device.clone(),
+        })
+    }
+
+    /// Where it was loaded from.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// config.json as it is.
+    pub fn config(&self) -> &Map<String, Value> {
+        &self.config
+    }
+
+    /// Where its tensors live.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// The class of the `transformers` library that has its classification head.
+    pub fn class(&self) -> &'static str {
+        self.family.class
+    }
+
+    /// The top-level modules of its classification head, as files name them.
+    pub fn head_modules(&self) -> Vec<String> {
+        let mut modules: Vec<String> = Vec::new();
+        for layer in &self.head.layers {
+            let top = layer.name.split('.').next().unwrap_or(layer.name).to_owned();
+            if !modules.contains(&top) {
+                modules.push(top);
+            }
+        }
+        modules
+    }
+
+    /// The class names in the order of a pretrained head's rows, if the checkpoint names them.
+    pub fn labels(&self) -> Option<Vec<String>> {
+        self.labels.clone()
+    }
+
+    /// A classification head for `classes` classes: the checkpoint's where it has one of this size, else a new one
+    /// (normal with the config's `initializer_range`, biases zero). The flag says whether anything is new.
+    ///
+    /// # Errors
+    /// Never on a loaded model.
+    pub fn new_head(&self, classes: usize, rng: &mut Rng) -> Result<(Head, bool)> {
+        let mut new = false;
+        let mut layers = Vec::new();
+        for spec in &self.head.layers {
+            let inputs = self.backbone.shape().hidden;
+            let outputs = if spec.outputs == Outputs::Hidden { inputs } else { classes };
+            let (weight, new_weight) = self.head_weight(spec.name, Kind::Matrix, &[outputs, inputs], rng)?;
+            let (bias, new_bias) = self.head_weight(spec.name, Kind::Bias, &[outputs], rng)?;
+            new |= new_weight || new_bias;
+            let linear = Linear { weight, bias: Some(bias), inputs, outputs };
+            layers.push(HeadLayer { linear, dropout: spec.dropout, activation: spec.activation });
+        }
+        Ok((Head::new(layers), new))
+    }
+
+    /// A head's weight and whether it is new.
+    fn head_weight(&self, module: &str, kind: Kind, shape: &[usize], rng: &mut Rng) -> Result<(Weight, bool)> {
+        let name = format!("{module}.{}", if kind == Kind::Matrix { "weight" } else { "bias" });
+        let known = self.head_values.get(&name).filter(|(known, _)| known == shape);
+        let value = match known {
+            Some((_, values)) => Tensor::new(&self.device, shape, values)?,
+            None if kind == Kind::Matrix => rng.normal_tensor(&self.device, shape, self.initializer_range),
+            None => Tensor::zeros(&self.device, shape),
+        };
+        Ok((Weight::frozen(name, Place { part: Part::Head, kind }, value), known.is_none()))
+    }
+}
+
+/// Every family's name and description.
+pub fn families() -> impl Iterator<Item = (&'static str, &'static str)> {
+    FAMILIES.iter().map(|family| (family.name, family.summary))
+}
+
+fn family(folder: &Path, config: &Map<String, Value>) -> Result<&'static Family> {
+    let known = || FAMILIES.iter().map(|f| f.name).collect::<Vec<_>>().join(", ");
+    let path = folder.join("config.json");
+    let Some(name) = config.get("model_type").and_then(Value::as_str) else {
+        return Err(Error::json(&path, format!("there is no `model_type`; known are {}", known())));
+    };
+    FAMILIES.iter().find(|family| family.name == name).ok_or_else(|| {
+        Error::json(&path, format!("the architecture `{name}` is not supported; supported are {}", known()))
+    })
+}
+
+/// What config.json says of the backbone and of the head.
+struct Config {
+    settings: Settings,
+    head: HeadSpec,
+    labels: Option<Vec<String>>,
+    initializer_range: f64,
+}
+
+/// Reads every field of config.json.
+fn read_config(family: &Family, config: &Map<String, Value>) -> Result<Config> {
+    let mut fields = Fields::new(family.name, config.clone());
+    let settings = (family.settings)(&mut fields)?;
+    let head = (family.head)(&mut fields);
+    let initializer_range = f64::from(fields.f32_or("initializer_range", 0.02));
+    fields.only("problem_type", "single_label_classification".into());
+    let labels = fields.labels();
+    let shape = settings.shape;
+    if shape.heads == 0 || shape.hidden % shape.heads != 0 {
+        let (hidden, heads) = (shape.hidden, shape.heads);
+        fields.problem("hidden size", &format!("{hidden} can not be divided among {heads} attention heads"));
+    }
+    if shape.layers > MOST_LAYERS {
+        fields.problem("layers", &format!("{} blocks are more than {MOST_LAYERS}", shape.layers));
+    }
+    fields.finish()?;
+    Ok(Config { settings, head, labels, initializer_range })
+}
+
+/// The checkpoint's own head, if it has one.
+fn take_head(head: &HeadSpec, take: &mut Take<'_>) -> BTreeMap<String, (Vec<usize>, Vec<f32>)> {
+    let names = head.layers.iter().flat_map(|l| ["weight", "bias"].map(|end| format!("{}.{end}", l.name)));
+    let mut values = BTreeMap::new();
+    for name in names {
+        if let Some(shape) = take.shape(&name).map(<[usize]>::to_vec) {
+            if let Some(value) = take.optional(&name, &shape) {
+                values.insert(name, (shape, value));
+            }
+        }
+    }
+    values
+}
