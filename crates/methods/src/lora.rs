@@ -5,7 +5,10 @@
 //! <https://arxiv.org/abs/2312.03732>). As in the authors' code, A is drawn as a linear layer of torch draws its weight,
 //! uniform in `±1 / sqrt(in)`, where the paper says normal.
 
-use crate::{Info, Method, Saves, Target, setting};
+use crate::sites::wanted;
+use crate::{
+    Info, Method, Saves, Target, check_dropout, check_factor, check_layers, check_size, dropout_site,
+};
 use offshoot_core::nn::Base;
 use offshoot_core::{Adapter, ParamId, Result, Site, Slot, Step, Tensor};
 use serde::{Deserialize, Serialize};
@@ -82,21 +85,17 @@ impl Config {
 
     /// Registers the factors at every site that is wanted.
     pub(crate) fn factors(&self, method: &str, target: &mut Target<'_>) -> Result<BTreeMap<Site, Factors>> {
-        let sites = wanted(target, |site| self.wants(site));
-        if sites.is_empty() {
-            let has: Vec<_> =
-                target.backbone.projections().iter().map(|(site, _)| format!("{:?}", site.slot)).collect();
-            let has = unique(has).join(", ").to_lowercase();
-            return Err(setting(
-                method,
-                "targets",
-                format!("match no projection of this model, which has {has}"),
-            ));
-        }
-        sites
+        self.check(method, target.shape().layers)?;
+        wanted(method, target, |site| self.wants(site))?
             .into_iter()
             .map(|(site, module, size)| Ok((site, self.factor(method, target, &module, size)?)))
             .collect()
+    }
+
+    fn check(&self, method: &str, layers: usize) -> Result<()> {
+        check_dropout(method, self.dropout)?;
+        check_factor(method, "alpha", self.alpha)?;
+        check_layers(method, "only_layers", self.only_layers.as_deref().unwrap_or_default(), layers)
     }
 
     fn factor(
@@ -108,14 +107,7 @@ impl Config {
     ) -> Result<Factors> {
         let (inputs, outputs) = size;
         let rank = self.rank_at(module);
-        if rank == 0 || rank > inputs.min(outputs) {
-            let most = inputs.min(outputs);
-            return Err(setting(
-                method,
-                "rank",
-                format!("is {rank}; at {module} it must be from 1 to {most}"),
-            ));
-        }
+        check_size(method, "rank", rank, 1..=inputs.min(outputs))?;
         let a = target.uniform(&[rank, inputs], (1.0 / inputs as f64).sqrt());
         let b = target.zeros(&[outputs, rank]);
         let bias = self.bias.then(|| target.zeros(&[outputs]));
@@ -150,7 +142,7 @@ pub(crate) struct Factors {
 impl Factors {
     /// `scale (B A x + bias)`: `x` `[n, in]` to `[n, out]`.
     pub(crate) fn update(&self, step: &Step<'_>, site: Site, x: &Tensor) -> Result<Tensor> {
-        let x = step.dropout(x, self.dropout, dropout_site(site))?;
+        let x = step.dropout(x, self.dropout, dropout_site(site.layer, site.slot as u64))?;
         let y = x.linear(&step.param(self.a))?.linear(&step.param(self.b))?;
         let y = match self.bias {
             Some(bias) => y.add_row(&step.param(bias))?,
@@ -173,33 +165,8 @@ impl Adapter for Lora {
     }
 }
 
-/// A number for this use of dropout, apart from the backbone's own sites.
-fn dropout_site(site: Site) -> u64 {
-    (1 << 32) + ((site.layer as u64) << 8) + site.slot as u64
-}
-
-/// The sites a method wants: site, module path, (inputs, outputs).
-pub(crate) fn wanted(
-    target: &Target<'_>,
-    wants: impl Fn(Site) -> bool,
-) -> Vec<(Site, String, (usize, usize))> {
-    let projections = target.backbone.projections();
-    let wanted = projections.into_iter().filter(|(site, _)| wants(*site));
-    wanted.map(|(site, l)| (site, target.backbone.module(site), (l.inputs, l.outputs))).collect()
-}
-
 /// The entry whose key is the end of a module path, at a dot.
 fn pattern<'a, T>(patterns: &'a BTreeMap<String, T>, module: &str) -> Option<&'a T> {
     let fits = |key: &str| module == key || module.strip_suffix(key).is_some_and(|rest| rest.ends_with('.'));
     patterns.iter().find(|(key, _)| fits(key)).map(|(_, value)| value)
-}
-
-/// Each text once, in order of first appearance.
-fn unique(texts: Vec<String>) -> Vec<String> {
-    texts.into_iter().fold(Vec::new(), |mut seen, text| {
-        if !seen.contains(&text) {
-            seen.push(text);
-        }
-        seen
-    })
 }

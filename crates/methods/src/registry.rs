@@ -15,7 +15,7 @@ pub struct Info {
     pub paper: &'static str,
     /// The default learning rate. The reason stands in the method's file.
     pub learning_rate: f32,
-    /// Which files it is saved in.
+    /// Which files it is saved in; [`MethodConfig::saves`] knows what settings change of it.
     pub saves: Saves,
     /// Whether the untrained adapter leaves the backbone's output as it is.
     pub starts_as_identity: bool,
@@ -54,7 +54,7 @@ pub struct Sizes {
     pub layers: Option<usize>,
 }
 
-/// Declares the modules, [`MethodConfig`] and its look-ups from one table.
+/// Declares [`MethodConfig`] and its look-ups from one table.
 macro_rules! methods {
     ($($name:literal => $module:ident::$variant:ident,)*) => {
         /// The saved form of a method: `{"method": "lora", "rank": 8, ...}`.
@@ -95,8 +95,23 @@ macro_rules! methods {
 }
 
 methods! {
+    "features" => features::Features,
     "head" => head::Head,
+    "last-layers" => last_layers::LastLayers,
+    "full" => full::Full,
+    "bitfit" => bitfit::BitFit,
+    "prompt" => prompt::Prompt,
+    "p-tuning" => p_tuning::PTuning,
+    "prefix" => prefix::Prefix,
+    "prefix-mlp" => prefix_mlp::PrefixMlp,
+    "houlsby" => houlsby::Houlsby,
+    "pfeiffer" => pfeiffer::Pfeiffer,
+    "parallel" => parallel::Parallel,
     "lora" => lora::Lora,
+    "dora" => dora::Dora,
+    "ia3" => ia3::Ia3,
+    "llama-adapter" => llama_adapter::LlamaAdapter,
+    "read" => read::Read,
 }
 
 impl MethodConfig {
@@ -132,6 +147,11 @@ impl MethodConfig {
         let complete: Self = serde_json::from_value(default_settings(name)?).map_err(json_error)?;
         let complete = serde_json::to_value(complete).map_err(json_error)?;
         Ok(key != "method" && complete.get(key).is_some())
+    }
+
+    /// How the method with these settings is written to disk.
+    pub fn saves(&self) -> Saves {
+        self.method().saves().unwrap_or(self.info().saves)
     }
 
     /// Fills the sizes that were left open with what suits a backbone of this shape.
