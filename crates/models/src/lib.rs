@@ -10,11 +10,14 @@ mod encoder;
 pub mod error;
 mod family;
 mod files;
+pub mod hub;
 mod model;
 mod pooling;
 mod roberta;
+pub mod tokenizer;
 pub mod weights;
 
 pub use error::{Error, Result};
 pub use model::{Model, families};
 pub use pooling::{Pooling, sentence_pooling};
+pub use tokenizer::{Encoded, Tokenizer};

@@ -1,0 +1,179 @@
+//! A model's weights on disk, one file or sharded.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::header::{self, TensorInfo};
+use super::map::Map;
+use crate::error::{Error, Result};
+use crate::files;
+
+/// The name of an unsharded model's weights.
+pub const SINGLE: &str = "model.safetensors";
+/// The name of the file that says which shard holds which tensor.
+pub const INDEX: &str = "model.safetensors.index.json";
+
+/// Weights that are open, mapped and checked, but not read. Dropping it gives the file's pages back.
+#[derive(Debug)]
+pub struct Checkpoint {
+    path: PathBuf,
+    files: Vec<Map>,
+    tensors: BTreeMap<String, Place>,
+}
+
+/// Where a tensor lies: a file, and bytes from that file's start.
+#[derive(Debug)]
+struct Place {
+    file: usize,
+    info: TensorInfo,
+    start: usize,
+    end: usize,
+}
+
+impl Checkpoint {
+    /// Opens `model.safetensors` in a folder, or the shards that its index names.
+    ///
+    /// # Errors
+    /// If there are no such weights, or if a file, a header or the index is damaged.
+    pub fn open(folder: &Path) -> Result<Self> {
+        let single = folder.join(SINGLE);
+        let index = folder.join(INDEX);
+        if single.exists() {
+            Self::open_file(&single)
+        } else if index.exists() {
+            Self::open_shards(folder, &index)
+        } else {
+            Err(Error::checkpoint(folder, absent(folder)))
+        }
+    }
+
+    /// Opens one safetensors file of any name.
+    ///
+    /// # Errors
+    /// If it can not be read or is damaged.
+    pub fn open_file(path: &Path) -> Result<Self> {
+        let mut checkpoint = Self { path: path.to_path_buf(), files: Vec::new(), tensors: BTreeMap::new() };
+        checkpoint.add(path)?;
+        Ok(checkpoint)
+    }
+
+    fn open_shards(folder: &Path, index: &Path) -> Result<Self> {
+        let places = weight_map(index)?;
+        let mut checkpoint = Self { path: index.to_path_buf(), files: Vec::new(), tensors: BTreeMap::new() };
+        for shard in places.values().collect::<BTreeSet<_>>() {
+            checkpoint.add(&folder.join(shard))?;
+        }
+        checkpoint.agrees_with(&places)?;
+        Ok(checkpoint)
+    }
+
+    fn add(&mut self, path: &Path) -> Result<()> {
+        let map = Map::open(path)?;
+        let entries = header::parse(map.bytes()).map_err(|reason| Error::checkpoint(path, reason))?;
+        for header::Entry { name, info, start, end } in entries {
+            let place = Place { file: self.files.len(), info, start, end };
+            if let Some(first) = self.tensors.insert(name.clone(), place) {
+                let other = self.files[first.file].path().display();
+                return Err(Error::checkpoint(path, format!("tensor `{name}` is also in {other}; keep one")));
+            }
+        }
+        self.files.push(map);
+        Ok(())
+    }
+
+    /// Every tensor of the index must be in the shard that it names.
+    fn agrees_with(&self, places: &BTreeMap<String, String>) -> Result<()> {
+        let found = |name: &str, shard: &str| {
+            self.tensors.get(name).is_some_and(|place| self.files[place.file].path().ends_with(shard))
+        };
+        let wrong: Vec<&String> =
+            places.iter().filter(|(name, shard)| !found(name, shard)).map(|(n, _)| n).collect();
+        match wrong.first() {
+            None => Ok(()),
+            Some(name) => {
+                let (shard, more) = (&places[*name], wrong.len() - 1);
+                let reason =
+                    format!("`{name}` is not in {shard} (and {more} more such): download the shards again");
+                Err(Error::checkpoint(&self.path, reason))
+            }
+        }
+    }
+
+    /// The file that was opened, or the index.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Every tensor, in the order of the names.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.tensors.keys().map(String::as_str)
+    }
+
+    /// What the file says about a tensor, if it has it.
+    pub fn info(&self, name: &str) -> Option<&TensorInfo> {
+        self.tensors.get(name).map(|place| &place.info)
+    }
+
+    /// Bytes of all tensors in the files.
+    pub fn total_bytes(&self) -> usize {
+        self.tensors.values().map(|place| place.info.bytes).sum()
+    }
+
+    /// Reads a tensor, row-major; F64, F16 and BF16 are converted.
+    ///
+    /// # Errors
+    /// If there is no such tensor, or if its dtype is not one of those four.
+    pub fn read_f32(&self, name: &str) -> Result<Vec<f32>> {
+        let missing = || Error::checkpoint(&self.path, format!("there is no tensor `{name}`"));
+        let place = self.tensors.get(name).ok_or_else(missing)?;
+        let map = &self.files[place.file];
+        let dtype = place.info.dtype;
+        let values = dtype.decode(&map.bytes()[place.start..place.end]).ok_or_else(|| {
+            let reason =
+                format!("tensor `{name}` is {dtype}, which is not read; convert it to F32, F16, BF16 or F64");
+            Error::checkpoint(map.path(), reason)
+        })?;
+        map.release(place.start..place.end);
+        Ok(values)
+    }
+}
+
+/// The index file: tensor name to shard.
+#[derive(Deserialize)]
+struct Index {
+    weight_map: BTreeMap<String, String>,
+}
+
+/// Reads an index; each shard is a file beside it, by its plain name.
+pub(crate) fn weight_map(index: &Path) -> Result<BTreeMap<String, String>> {
+    let places = files::read_json::<Index>(index)?.weight_map;
+    let outside = |shard: &&String| shard.contains('/') || files::inside(Path::new(""), shard).is_none();
+    if let Some(shard) = places.values().find(outside) {
+        return Err(Error::checkpoint(
+            index,
+            format!("names the shard `{shard}`, which is not a file beside it"),
+        ));
+    }
+    if places.is_empty() {
+        return Err(Error::checkpoint(index, "names no tensor; download it again"));
+    }
+    Ok(places)
+}
+
+/// Why a folder without safetensors weights will not do.
+fn absent(folder: &Path) -> String {
+    let pickled = ["pytorch_model.bin", "pytorch_model.bin.index.json"];
+    match pickled.iter().find(|name| folder.join(name).exists()) {
+        Some(name) => {
+            format!("only {name} is here, and pickled weights are not read. Convert them once:\n  {CONVERT}")
+        }
+        None => format!("no weights: expected {SINGLE}, or {INDEX} with its shards"),
+    }
+}
+
+/// Keeps every tensor, heads too, which loading them into a model class would not.
+const CONVERT: &str = "python -c \"import glob, torch; from safetensors.torch import save_file; \
+    save_file({k: v.clone().contiguous() for f in glob.glob('pytorch_model*.bin') \
+    for k, v in torch.load(f, map_location='cpu', weights_only=True).items()}, 'model.safetensors')\"";
