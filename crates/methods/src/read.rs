@@ -114,6 +114,26 @@ impl Cell {
             Self::Lstm => 4,
         }
     }
+
+    /// The next state and memory `[n, r]`, from the cell's two projections `[n, gates r]`.
+    fn next(self, x: &Tensor, h: &Tensor, state: &Tensor, memory: Tensor) -> Result<(Tensor, Tensor)> {
+        let width = state.cols();
+        let gate = |of: &Tensor, index: usize| of.columns(index * width..(index + 1) * width);
+        let both = |index| gate(x, index)?.add(&gate(h, index)?);
+        match self {
+            Self::Rnn => Ok((both(0)?.tanh(), memory)),
+            Self::Gru => {
+                let (reset, update) = (both(0)?.sigmoid(), both(1)?.sigmoid());
+                let new = gate(x, 2)?.add(&reset.mul(&gate(h, 2)?)?)?.tanh();
+                Ok((new.add(&update.mul(&state.sub(&new)?)?)?, memory))
+            }
+            Self::Lstm => {
+                let [input, forget, output] = [both(0)?, both(1)?, both(3)?].map(|g| g.sigmoid());
+                let memory = forget.mul(&memory)?.add(&input.mul(&both(2)?.tanh())?)?;
+                Ok((output.mul(&memory.tanh())?, memory))
+            }
+        }
+    }
 }
 
 struct Read {
@@ -145,7 +165,7 @@ impl Adapter for Read {
         };
         let x = x.detach().rms_norm(&step.param(self.norm), EPS)?;
         let (from_x, from_h) = (self.input.forward(step, &x)?, self.state.forward(step, &h)?);
-        let (h, memory) = self.next(&from_x, &from_h, &h, memory)?;
+        let (h, memory) = self.cell.next(&from_x, &from_h, &h, memory)?;
         let sum = sum.add(&h)?;
         *side = vec![h, memory, sum];
         Ok(())
@@ -161,23 +181,63 @@ impl Adapter for Read {
     }
 }
 
-impl Read {
-    /// The next state and memory, from the cell's two projections `[n, gates r]`.
-    fn next(&self, x: &Tensor, h: &Tensor, state: &Tensor, memory: Tensor) -> Result<(Tensor, Tensor)> {
-        let gate = |of: &Tensor, index: usize| of.columns(index * self.width..(index + 1) * self.width);
-        let both = |index| gate(x, index)?.add(&gate(h, index)?);
-        match self.cell {
-            Cell::Rnn => Ok((both(0)?.tanh(), memory)),
-            Cell::Gru => {
-                let (reset, update) = (both(0)?.sigmoid(), both(1)?.sigmoid());
-                let new = gate(x, 2)?.add(&reset.mul(&gate(h, 2)?)?)?.tanh();
-                Ok((new.add(&update.mul(&state.sub(&new)?)?)?, memory))
-            }
-            Cell::Lstm => {
-                let [input, forget, output] = [both(0)?, both(1)?, both(3)?].map(|g| g.sigmoid());
-                let memory = forget.mul(&memory)?.add(&input.mul(&both(2)?.tanh())?)?;
-                Ok((output.mul(&memory.tanh())?, memory))
-            }
-        }
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use offshoot_core::Device;
+
+    /// Above the rounding of a few f32 operations on values of order 1.
+    const TOLERANCE: f64 = 1e-6;
+
+    /// One row of width 2: every gate's two values.
+    const X: [f32; 8] = [0.3, -0.8, 1.1, 0.2, -0.5, 0.9, 0.4, -1.2];
+    const H: [f32; 8] = [-0.6, 0.1, 0.7, -0.4, 1.3, -0.2, 0.5, 0.8];
+    const STATE: [f32; 2] = [0.25, -0.75];
+    const MEMORY: [f32; 2] = [0.9, -0.3];
+
+    fn step(cell: Cell) -> (Vec<f32>, Vec<f32>) {
+        let row = |values: &[f32]| Tensor::new(&Device::cpu(), &[1, values.len()], values).unwrap();
+        let gates = 2 * cell.gates();
+        let (h, c) = cell.next(&row(&X[..gates]), &row(&H[..gates]), &row(&STATE), row(&MEMORY)).unwrap();
+        (h.to_vec(), c.to_vec())
+    }
+
+    fn sigmoid(x: f64) -> f64 {
+        1.0 / (1.0 + (-x).exp())
+    }
+
+    /// What the two projections give for gate `g`, column `i`.
+    fn at(g: usize, i: usize) -> (f64, f64) {
+        (f64::from(X[2 * g + i]), f64::from(H[2 * g + i]))
+    }
+
+    fn sum(g: usize, i: usize) -> f64 {
+        at(g, i).0 + at(g, i).1
+    }
+
+    fn assert_close(got: &[f32], want: impl Fn(usize) -> f64) {
+        got.iter().enumerate().for_each(|(i, &x)| assert!((f64::from(x) - want(i)).abs() < TOLERANCE));
+    }
+
+    #[test]
+    fn rnn_is_torchs() {
+        assert_close(&step(Cell::Rnn).0, |i| sum(0, i).tanh());
+    }
+
+    #[test]
+    fn gru_is_torchs() {
+        assert_close(&step(Cell::Gru).0, |i| {
+            let (r, z) = (sigmoid(sum(0, i)), sigmoid(sum(1, i)));
+            let n = (at(2, i).0 + r * at(2, i).1).tanh();
+            (1.0 - z) * n + z * f64::from(STATE[i])
+        });
+    }
+
+    #[test]
+    fn lstm_is_torchs() {
+        let memory = |i| sigmoid(sum(1, i)) * f64::from(MEMORY[i]) + sigmoid(sum(0, i)) * sum(2, i).tanh();
+        let (h, c) = step(Cell::Lstm);
+        assert_close(&c, memory);
+        assert_close(&h, |i| sigmoid(sum(3, i)) * memory(i).tanh());
     }
 }
