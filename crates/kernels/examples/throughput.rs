@@ -1,4 +1,4 @@
-//! Speed of the kernels on this machine, at the sizes of a small encoder: 16 sequences of 128 tokens, 384 wide.
+//! Speed of the kernels at the sizes of a small encoder: 16 sequences of 128 tokens, 384 wide.
 //!
 //! `cargo run --release -p offshoot-kernels --example throughput [threads]`
 
@@ -45,7 +45,7 @@ fn measure(name: &str, amount: usize, unit: &str, mut work: impl FnMut()) {
     println!("{name:<44} {:>8.3} ms {:>8.1} {unit}", best * 1e3, amount as f64 / best * 1e-9);
 }
 
-/// Products with weights [out, in]: transposed going forward, as they are going back; and the small ones of LoRA.
+/// Products with weights [out, in]: transposed going forward, as they are going back; and those of LoRA.
 fn products() {
     for (inner, outer) in [(D, D), (D, FFN), (FFN, D), (D, 8), (8, D)] {
         let (x, dy, w) = (noise(N * inner), noise(N * outer), noise(inner * outer));

@@ -39,13 +39,18 @@ pub fn adamw(
     assert!(grad.len() == n && m.len() == n && v.len() == n, "slices differ in length");
     assert!(step > 0, "steps count from 1");
     let rates = Rates::new(step, grad_scale, config);
-    let state = m.par_chunks_mut(CHUNK).zip(v.par_chunks_mut(CHUNK));
-    param.par_chunks_mut(CHUNK).zip(grad.par_chunks(CHUNK)).zip(state).for_each(|((param, grad), (m, v))| {
+    let run = |param: &mut [f32], grad: &[f32], m: &mut [f32], v: &mut [f32]| {
         vectorized(
             #[inline(always)]
             || rates.apply(param, grad, m, v),
         );
-    });
+    };
+    if n <= CHUNK {
+        return run(param, grad, m, v);
+    }
+    let state = m.par_chunks_mut(CHUNK).zip(v.par_chunks_mut(CHUNK));
+    let chunks = param.par_chunks_mut(CHUNK).zip(grad.par_chunks(CHUNK)).zip(state);
+    chunks.for_each(|((param, grad), (m, v))| run(param, grad, m, v));
 }
 
 /// What is the same for every element of a step.

@@ -1,9 +1,9 @@
-//! Scaled dot-product attention over packed sequences, forward and backward: one kernel for encoders, causal and windowed
-//! decoders, grouped heads, prefix keys and adaption prompts.
+//! Scaled dot-product attention over packed sequences, forward and backward: one kernel for encoders, causal
+//! and windowed decoders, grouped heads, prefix keys and adaption prompts.
 //!
-//! A task is one span and one head. It packs the keys and values it needs, then walks over its queries in tiles of
-//! a few rows, so that a tile's scores stay in the cache; no [queries, keys] matrix outlives a tile. The backward computes the
-//! probabilities again from the scores and `log_sum`.
+//! A task is one span and one head. It packs the keys and values it needs, then walks over its queries in
+//! tiles of a few rows, so that a tile's scores stay in the cache; no [queries, keys] matrix outlives a tile.
+//! The backward computes the probabilities again from the scores and `log_sum`.
 
 mod backward;
 mod forward;
@@ -59,7 +59,8 @@ pub enum Mask {
 pub struct Dropout<'a> {
     /// Probability of dropping one, in [0, 1].
     pub p: f32,
-    /// [nq]: one key per query row; combined with the head, and with the key's place in its span as the column.
+    /// [nq]: one key per query row; combined with the head, and with the key's place in its span as the
+    /// column.
     pub row_keys: &'a [u64],
 }
 
@@ -76,7 +77,7 @@ pub struct Attention<'a> {
     pub dropout: Option<Dropout<'a>>,
 }
 
-/// The gradients that [`backward`] is to compute.
+/// The gradients that [`backward()`] is to compute.
 #[derive(Debug, Default)]
 pub struct Grads<'a> {
     /// [nq, query * dim].
@@ -92,17 +93,14 @@ const SERIAL: usize = 32 * 1024;
 
 /// `out = dropout(softmax(scale q k^T)) v` per span and head.
 ///
-/// `out` and `q` [nq, query * dim]; `k` and `v` [nk, key_value * dim]; `log_sum` [nq, query] receives the logarithm of the sum of
-/// the exponentials of each query's scores, which [`backward`] needs. A query that sees no key, and a row of no span, gives zeros.
+/// `out` and `q` [nq, query * dim]; `k` and `v` [nk, key_value * dim]; `log_sum` [nq, query] receives the
+/// logarithm of the sum of the exponentials of each query's scores, which [`backward()`] needs. A query that
+/// sees no key, and a row of no span, gives zeros.
 pub fn forward(out: &mut [f32], log_sum: &mut [f32], q: &[f32], k: &[f32], v: &[f32], a: &Attention<'_>) {
-    let (query_cols, key_cols) = a.check();
-    assert!(
-        out.len() == q.len() && log_sum.len() * a.heads.dim == q.len(),
-        "queries and outputs differ in rows"
-    );
-    assert_eq!(k.len(), v.len(), "keys and values differ in length");
-    a.check_rows(q.len() / query_cols.max(1), k.len() / key_cols.max(1));
-    if !a.covers(query_rows, q.len() / query_cols.max(1)) {
+    let (query_cols, _) = a.columns();
+    assert_eq!(out.len(), q.len(), "queries and outputs differ in length");
+    let (nq, _) = a.check_rows([q, k, v], log_sum);
+    if !a.covers(query_rows, nq) {
         out.fill(0.0);
         log_sum.fill(0.0);
     }
@@ -111,9 +109,9 @@ pub fn forward(out: &mut [f32], log_sum: &mut [f32], q: &[f32], k: &[f32], v: &[
     a.for_each(a.heads.query, |span, head| forward::run(&Task::new(a, span, head), &input, &output));
 }
 
-/// Gradients of [`forward`], each only if asked for, from its inputs, its output and `log_sum`.
+/// Gradients of [`forward()`], each only if asked for, from its inputs, its output and `log_sum`.
 ///
-/// `dout` and `out` [nq, query * dim]; the rest as in [`forward`]. Rows that no span covers get zeros.
+/// `dout` and `out` [nq, query * dim]; the rest as in [`forward()`]. Rows that no span covers get zeros.
 #[expect(clippy::too_many_arguments, reason = "the gradients, and what the forward took and gave")]
 pub fn backward(
     grads: Grads<'_>,
@@ -125,11 +123,9 @@ pub fn backward(
     log_sum: &[f32],
     a: &Attention<'_>,
 ) {
-    let (query_cols, key_cols) = a.check();
-    let (nq, nk) = (q.len() / query_cols.max(1), k.len() / key_cols.max(1));
+    let (query_cols, key_cols) = a.columns();
     assert!(out.len() == q.len() && dout.len() == q.len(), "queries and outputs differ in length");
-    assert!(k.len() == v.len() && log_sum.len() * a.heads.dim == q.len(), "keys, values or sums do not fit");
-    a.check_rows(nq, nk);
+    let (nq, nk) = a.check_rows([q, k, v], log_sum);
     let keys_covered = a.covers(key_rows, nk);
     let output = backward::Output {
         dq: share(grads.dq, q.len(), query_cols, a.covers(query_rows, nq)),
@@ -160,7 +156,7 @@ fn key_rows(span: &Span) -> Range<usize> {
 
 impl Attention<'_> {
     /// Checks the heads; returns the columns of a query row and of a key row.
-    fn check(&self) -> (usize, usize) {
+    fn columns(&self) -> (usize, usize) {
         let Heads { query, key_value, dim, .. } = self.heads;
         assert!(
             key_value > 0 && query.is_multiple_of(key_value) && dim > 0,
@@ -169,14 +165,21 @@ impl Attention<'_> {
         (query * dim, key_value * dim)
     }
 
-    /// Checks that the spans lie inside `nq` query and `nk` key rows and share none: parallel tasks write to them.
-    fn check_rows(&self, nq: usize, nk: usize) {
+    /// Checks the inputs; returns the numbers of query and of key rows. No two spans may share a row:
+    /// parallel tasks write to their rows.
+    fn check_rows(&self, [q, k, v]: [&[f32]; 3], log_sum: &[f32]) -> (usize, usize) {
+        let (query_cols, key_cols) = self.columns();
+        let (nq, nk) = (q.len() / query_cols, k.len() / key_cols);
+        assert!(q.len() == nq * query_cols && k.len() == nk * key_cols, "rows do not divide into heads");
+        assert_eq!(k.len(), v.len(), "keys and values differ in length");
+        assert_eq!(log_sum.len(), nq * self.heads.query, "sums are not [nq, query]");
         assert!(
             disjoint(self.spans.iter().map(query_rows), nq),
             "query rows of spans overlap or lie outside"
         );
         assert!(disjoint(self.spans.iter().map(key_rows), nk), "key rows of spans overlap or lie outside");
         assert!(self.dropout.is_none_or(|d| d.row_keys.len() == nq), "dropout needs one key per query row");
+        (nq, nk)
     }
 
     /// Whether the spans, which are disjoint, leave none of `n` rows out.
@@ -184,7 +187,8 @@ impl Attention<'_> {
         self.spans.iter().map(|s| rows(s).len()).sum::<usize>() == n
     }
 
-    /// Calls `work(span, head)` for every span and every one of `heads`, in parallel unless all of it is tiny.
+    /// Calls `work(span, head)` for every span and every one of `heads`, in parallel unless all of it is
+    /// tiny.
     fn for_each(&self, heads: usize, work: impl Fn(&Span, usize) + Sync) {
         let run = |task: usize| work(&self.spans[task / heads], task % heads);
         let tasks = 0..self.spans.len() * heads;
@@ -197,10 +201,11 @@ impl Attention<'_> {
     }
 }
 
-/// Whether no two ranges overlap and all end by `n`.
+/// Whether no two ranges overlap and all end by `n`; empty ones overlap nothing.
 fn disjoint(ranges: impl Iterator<Item = Range<usize>>, n: usize) -> bool {
-    let mut ranges: Vec<_> = ranges.collect();
-    ranges.sort_unstable_by_key(|r| (r.start, r.end));
-    let ordered = ranges.windows(2).all(|pair| pair[0].end <= pair[1].start);
-    ordered && ranges.iter().all(|r| r.start <= r.end && r.end <= n)
+    let ranges: Vec<_> = ranges.collect();
+    let inside = ranges.iter().all(|r| r.start <= r.end && r.end <= n);
+    let mut taken: Vec<_> = ranges.into_iter().filter(|r| !r.is_empty()).collect();
+    taken.sort_unstable_by_key(|r| r.start);
+    inside && taken.windows(2).all(|pair| pair[0].end <= pair[1].start)
 }

@@ -1,14 +1,16 @@
-//! Dropout by a counter: whether an element is kept is a hash of its row's key and its column, so no mask is stored, and the
-//! same row gives the same mask wherever it stands in a batch.
+//! Dropout by a counter: whether an element is kept is a hash of its row's key and its column, so no mask is
+//! stored, and the same row gives the same mask wherever it stands in a batch.
 
 use crate::parallel::for_rows;
 
-/// The key of a row: a 64-bit hash of the seed and of what names the row (step, layer, site, row id, ...), in order.
+/// The key of a row: a 64-bit hash of the seed and of what names the row (step, layer, site, row id, ...), in
+/// order.
 pub fn row_key(seed: u64, parts: &[u64]) -> u64 {
     parts.iter().fold(mix(seed), |key, part| mix(key.wrapping_add(*part)))
 }
 
-/// A bijection of 64 bits in which every input bit moves about half of the output bits (the finaliser of SplitMix64).
+/// A bijection of 64 bits in which every input bit moves about half of the output bits (the finaliser of
+/// SplitMix64).
 fn mix(x: u64) -> u64 {
     let x = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -55,8 +55,8 @@ impl<'a> Mat<'a> {
     }
 }
 
-/// `out = alpha a b`, or `out += alpha a b` with `accumulate`. `out` is [a.rows, b.cols], row-major, and is all zero
-/// (or unchanged) when the inner dimension is 0.
+/// `out = alpha a b`, or `out += alpha a b` with `accumulate`. `out` is [a.rows, b.cols], row-major, and is
+/// all zero (or unchanged) when the inner dimension is 0.
 pub fn matmul(out: &mut [f32], a: Mat<'_>, b: Mat<'_>, alpha: f32, accumulate: bool) {
     let (m, k, n) = (a.rows, a.cols, b.cols);
     assert_eq!(k, b.rows, "inner dimensions differ");
@@ -71,8 +71,8 @@ pub fn matmul(out: &mut [f32], a: Mat<'_>, b: Mat<'_>, alpha: f32, accumulate: b
     let parallelism =
         if m * n * k <= SERIAL { ::gemm::Parallelism::None } else { ::gemm::Parallelism::Rayon(0) };
     let stride = |s: usize| s as isize;
-    // SAFETY: `out` is exactly m x n and exclusively borrowed; every index of both views is inside its slice, asserted
-    // above. Without `accumulate` the old content of `out` is not read.
+    // SAFETY: `out` is exactly m x n and exclusively borrowed; every index of both views is inside its slice,
+    // asserted above. Without `accumulate` the old content of `out` is not read.
     unsafe {
         ::gemm::gemm(
             m,

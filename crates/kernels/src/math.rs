@@ -1,5 +1,5 @@
-//! Elementary functions as branch-free polynomials: plain arithmetic that the compiler can turn into vectors, unlike
-//! the calls of the standard library. NaN propagates. The coefficients are minimax fits of our own.
+//! Elementary functions as branch-free polynomials: plain arithmetic that the compiler can turn into vectors,
+//! unlike the calls of the standard library. NaN propagates. The coefficients are minimax fits of our own.
 
 use std::f32::consts::FRAC_2_SQRT_PI;
 

@@ -1,5 +1,5 @@
-//! Layer norm and root-mean-square norm. The forward leaves a few numbers per row; the backward recomputes the
-//! normalised row from them.
+//! Layer norm and root-mean-square norm. The forward leaves a few numbers per row; the backward recomputes
+//! the normalised row from them.
 
 use crate::parallel::{for_rows, for_rows_with, sum_over_rows};
 use crate::reduce::{sum, sum_of, sum_of2};
@@ -46,7 +46,8 @@ fn moments(x: &[f32], eps: f32) -> (f32, f32) {
 /// Gradients of [`layer_norm`]; each is computed only if asked for.
 ///
 /// With `h = (x - mean) r` and `g = dy weight`: `dx = r (g - mean(g) - h mean(g h))`, `dweight = sum_n dy h`,
-/// `dbias = sum_n dy`. `dx`, `dy`, `x` [n, d]; `dweight`, `dbias`, `weight` [d]; `stats` [n, 2] from the forward.
+/// `dbias = sum_n dy`. `dx`, `dy`, `x` [n, d]; `dweight`, `dbias`, `weight` [d]; `stats` [n, 2] from the
+/// forward.
 pub fn layer_norm_backward(
     dx: Option<&mut [f32]>,
     dweight: Option<&mut [f32]>,
@@ -149,8 +150,8 @@ pub fn rms_norm(out: &mut [f32], stats: &mut [f32], x: &[f32], weight: &[f32], e
 
 /// Gradients of [`rms_norm`]; each is computed only if asked for.
 ///
-/// With `h = x r` and `g = dy weight`: `dx = r (g - h mean(g h))`, `dweight = sum_n dy h`. `dx`, `dy`, `x` [n, d];
-/// `dweight`, `weight` [d]; `stats` [n] from the forward.
+/// With `h = x r` and `g = dy weight`: `dx = r (g - h mean(g h))`, `dweight = sum_n dy h`. `dx`, `dy`, `x`
+/// [n, d]; `dweight`, `weight` [d]; `stats` [n] from the forward.
 pub fn rms_norm_backward(
     dx: Option<&mut [f32]>,
     dweight: Option<&mut [f32]>,

@@ -1,7 +1,8 @@
-//! How every kernel is spread: fixed chunks over the thread pool, each compiled for the widest vectors of the machine.
+//! How every kernel is spread: fixed chunks over the thread pool, each compiled for the widest vectors of the
+//! machine.
 //!
-//! A chunk's size never depends on the thread count, and partial sums are combined in the order of the chunks, so
-//! a result has the same bits on one thread and on many.
+//! A chunk's size never depends on the thread count, and partial sums are combined in the order of the
+//! chunks, so a result has the same bits on one thread and on many.
 
 use rayon::prelude::*;
 use std::ops::Range;
@@ -92,7 +93,8 @@ pub(crate) fn for_rows(out: &mut [f32], cols: usize, work: impl Fn(usize, &mut [
     out.par_chunks_mut(rows * cols).enumerate().for_each(|(i, chunk)| run(i * rows, chunk));
 }
 
-/// Splits `out` [n, cols] and `side` [n, side_cols] into the same chunks of rows: `work(first row, rows, side rows)`.
+/// Splits `out` [n, cols] and `side` [n, side_cols] into the same chunks of rows: `work(first row, rows, side
+/// rows)`.
 #[inline(always)]
 pub(crate) fn for_rows_with(
     (out, cols): (&mut [f32], usize),
@@ -132,7 +134,8 @@ pub(crate) fn for_row_results(out: &mut [f32], cols: usize, f: impl Fn(usize) ->
     out.par_chunks_mut(rows).enumerate().for_each(|(i, chunk)| run(i * rows, chunk));
 }
 
-/// `out[j]` = the sum over `rows` rows of what `work(rows of the chunk, partial)` adds to its partial sum (zero at first).
+/// `out[j]` = the sum over `rows` rows of what `work(rows of the chunk, partial)` adds to its partial sum
+/// (zero at first).
 #[inline(always)]
 pub(crate) fn sum_over_rows(out: &mut [f32], rows: usize, work: impl Fn(Range<usize>, &mut [f32]) + Sync) {
     let width = out.len();

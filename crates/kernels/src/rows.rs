@@ -20,8 +20,8 @@ pub fn gather_rows(out: &mut [f32], x: &[f32], index: &[u32], cols: usize) {
     );
 }
 
-/// `out[index[i]] += dy[i]` over a zeroed `out` [n, cols]: the backward of [`gather_rows`]. `dy` [index.len(), cols]. Rows
-/// that share an index are added in the order of `index`.
+/// `out[index[i]] += dy[i]` over a zeroed `out` [n, cols]: the backward of [`gather_rows`]. `dy`
+/// [index.len(), cols]. Rows that share an index are added in the order of `index`.
 pub fn scatter_add_rows(out: &mut [f32], dy: &[f32], index: &[u32], cols: usize) {
     assert_eq!(dy.len(), index.len() * cols, "input is not [index.len(), cols]");
     check_index(index, out.len(), cols);
@@ -41,7 +41,8 @@ fn check_index(index: &[u32], len: usize, cols: usize) {
     assert!(index.iter().all(|&i| (i as usize) < rows), "index outside the rows");
 }
 
-/// `out[s]` = the mean of the rows of `x` in segment s; zeros for an empty one. `out` [segments.len(), cols], `x` [n, cols].
+/// `out[s]` = the mean of the rows of `x` in segment s; zeros for an empty one. `out` [segments.len(), cols],
+/// `x` [n, cols].
 pub fn segment_mean(out: &mut [f32], x: &[f32], segments: &[Range<usize>], cols: usize) {
     assert_eq!(out.len(), segments.len() * cols, "output is not [segments.len(), cols]");
     check_segments(segments, x.len(), cols);
@@ -62,8 +63,8 @@ pub fn segment_mean(out: &mut [f32], x: &[f32], segments: &[Range<usize>], cols:
     );
 }
 
-/// `dx[i] = dy[s] / len(s)` for row i of segment s, summed where segments overlap; rows outside every segment become zero.
-/// `dx` [n, cols], `dy` [segments.len(), cols].
+/// `dx[i] = dy[s] / len(s)` for row i of segment s, summed where segments overlap; rows outside every segment
+/// become zero. `dx` [n, cols], `dy` [segments.len(), cols].
 pub fn segment_mean_backward(dx: &mut [f32], dy: &[f32], segments: &[Range<usize>], cols: usize) {
     assert_eq!(dy.len(), segments.len() * cols, "input is not [segments.len(), cols]");
     check_segments(segments, dx.len(), cols);
@@ -101,7 +102,8 @@ pub fn copy_columns(out: &mut [f32], x: &[f32], x_cols: usize, range: Range<usiz
     );
 }
 
-/// `out[:, range] = x`, zero in the other columns: `out` [n, out_cols], `x` [n, range.len()]. The backward of [`copy_columns`].
+/// `out[:, range] = x`, zero in the other columns: `out` [n, out_cols], `x` [n, range.len()]. The backward of
+/// [`copy_columns`].
 pub fn place_columns(out: &mut [f32], x: &[f32], out_cols: usize, range: Range<usize>) {
     let width = check_columns(x.len(), out.len(), out_cols, &range);
     for_rows(

@@ -4,7 +4,8 @@ use crate::math::exp;
 use crate::parallel::for_rows;
 use crate::reduce::{max, sum, sum_of2};
 
-/// `out[i, j] = exp(x[i, j]) / sum_j exp(x[i, j])`; `out` and `x` [n, cols]. A row of -inf alone becomes zeros.
+/// `out[i, j] = exp(x[i, j]) / sum_j exp(x[i, j])`; `out` and `x` [n, cols]. A row of -inf alone becomes
+/// zeros.
 pub fn softmax(out: &mut [f32], x: &[f32], cols: usize) {
     assert_eq!(out.len(), x.len(), "input and output differ in length");
     assert!(cols > 0 && x.len().is_multiple_of(cols) || x.is_empty(), "input is not [n, cols]");
@@ -22,8 +23,8 @@ pub fn softmax(out: &mut [f32], x: &[f32], cols: usize) {
     );
 }
 
-/// `out = exp(x - peak)`; returns the row's peak (its largest element, by which nothing overflows) and the sum of `out`.
-/// Where everything is -inf, `out` and the sum are zero.
+/// `out = exp(x - peak)`; returns the row's peak (its largest element, by which nothing overflows) and the
+/// sum of `out`. Where everything is -inf, `out` and the sum are zero.
 #[inline(always)]
 pub(crate) fn exponentials(out: &mut [f32], x: &[f32]) -> (f32, f32) {
     let peak = max(x);

@@ -1,15 +1,14 @@
 //! The backward of one span and one key head, with all query heads that read it.
 
 use super::pack::{Block, Shared, padded, space};
-use super::scores::gradients;
+use super::scores::{dot, gradients};
 use super::task::Task;
 use super::tile::Tile;
 use super::{Attention, Heads, Span};
 use crate::parallel::vectorized;
-use crate::reduce::sum_of2;
 use std::cell::RefCell;
 
-/// What the tasks of [`super::backward`] read; shapes as there.
+/// What the tasks of [`super::backward()`] read; shapes as there.
 pub(super) struct Input<'a> {
     pub(super) dout: &'a [f32],
     pub(super) out: &'a [f32],
@@ -136,7 +135,8 @@ impl Packed<'_> {
     }
 }
 
-/// Turns a tile's scores into probabilities after dropout, and the gradients of those into gradients of the scores.
+/// Turns a tile's scores into probabilities after dropout, and the gradients of those into gradients of the
+/// scores.
 #[inline(always)]
 fn through_softmax(probs: &mut [f32], dscores: &mut [f32], task: &Task<'_>, tile: &Tile, input: &Input<'_>) {
     let (width, dim) = (tile.cols.len(), task.attention.heads.dim);
@@ -147,12 +147,7 @@ fn through_softmax(probs: &mut [f32], dscores: &mut [f32], task: &Task<'_>, tile
     for (i, (probs, dscores)) in rows.enumerate() {
         let place = task.place(tile, i);
         let at = place * dim..(place + 1) * dim;
-        let delta = sum_of2(
-            &input.dout[at.clone()],
-            &input.out[at],
-            #[inline(always)]
-            |d, o| d * o,
-        );
+        let delta = dot(&input.dout[at.clone()], &input.out[at]);
         let row = (input.log_sum[place], delta, task.attention.heads.scale);
         gradients(probs, dscores, tile.visible(i), row, task.dropout(tile, i));
     }

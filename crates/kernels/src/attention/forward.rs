@@ -8,7 +8,7 @@ use super::tile::Tile;
 use crate::parallel::vectorized;
 use std::cell::RefCell;
 
-/// What the tasks of [`super::forward`] read: [nq, query * dim] and twice [nk, key_value * dim].
+/// What the tasks of [`super::forward()`] read: [nq, query * dim] and twice [nk, key_value * dim].
 pub(super) struct Input<'a> {
     pub(super) q: &'a [f32],
     pub(super) k: &'a [f32],

@@ -1,4 +1,5 @@
-//! Copies of a head's rows and columns in the order in which the products read them, and the outputs that tasks share.
+//! Copies of a head's rows and columns in the order in which the products read them, and the outputs that
+//! tasks share.
 
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -69,8 +70,8 @@ pub(super) struct Shared<'a> {
     borrow: PhantomData<&'a mut [f32]>,
 }
 
-// SAFETY: the pointer comes from an exclusive borrow that lives as long as this value, and whoever writes through
-// it promises, in `part`, that nobody else touches the same elements.
+// SAFETY: the pointer comes from an exclusive borrow that lives as long as this value, and whoever writes
+// through it promises, in `part`, that nobody else touches the same elements.
 unsafe impl Sync for Shared<'_> {}
 
 impl<'a> Shared<'a> {

@@ -1,4 +1,5 @@
-//! Small matrix products on one thread, for operands that are already packed: no packing, no blocking, only a register tile.
+//! Small matrix products on one thread, for operands that are already packed: no packing, no blocking, only a
+//! register tile.
 
 use super::pack::PAD;
 use pulp::{Simd, WithSimd};
@@ -6,7 +7,8 @@ use pulp::{Simd, WithSimd};
 /// Rows of `out` in registers at a time: with two vectors a row, 12 accumulators of the 16 registers of AVX2.
 const ROWS: usize = 6;
 
-/// `out[i, j] = sum_p a(i, p) b[p, j]` for `out` [m, n], or `+=` with `accumulate`. n is a multiple of [`PAD`].
+/// `out[i, j] = sum_p a(i, p) b[p, j]` for `out` [m, n], or `+=` with `accumulate`. n is a multiple of
+/// [`PAD`].
 pub(super) struct Product<'a> {
     /// [m, n], contiguous.
     pub(super) out: &'a mut [f32],
@@ -72,8 +74,8 @@ impl Product<'_> {
         let (_, k, n) = self.size;
         let (a_row, a_depth) = self.a_strides;
         let mut sums = [[simd.splat_f32s(0.0); 2]; M];
-        // SAFETY: `run` asserted that the last element of `a`, `b` and `out` that any tile touches lies inside; i + M <= m
-        // and j + 2 lanes <= n, because n is a multiple of PAD and PAD of two vectors.
+        // SAFETY: `run` asserted that the last element of `a`, `b` and `out` that any tile touches lies
+        // inside; i + M <= m and j + 2 lanes <= n, because n is a multiple of PAD and PAD of two vectors.
         unsafe {
             let mut a = self.a.as_ptr().add(i * a_row);
             let mut b = self.b.as_ptr().add(j);
@@ -112,4 +114,63 @@ impl Product<'_> {
 unsafe fn load<S: Simd>(from: *const f32) -> S::f32s {
     // SAFETY: the caller's promise; a vector of floats is valid with any bits.
     unsafe { from.cast::<S::f32s>().read_unaligned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Product;
+    use crate::testing::{assert_close, noise};
+    use pulp::WithSimd;
+
+    /// Relative to 1 + |expected|: sums of at most 40 products of size 1.
+    const TOLERANCE: f64 = 3e-6;
+
+    fn product<'a>(
+        out: &'a mut [f32],
+        a: &'a [f32],
+        b: &'a [f32],
+        size: (usize, usize, usize),
+    ) -> Product<'a> {
+        // `a` transposed and `b` with 5 columns between its rows.
+        Product { out, a, a_strides: (1, size.0), b, b_stride: size.2 + 5, size, accumulate: true }
+    }
+
+    #[test]
+    fn against_the_definition() {
+        for size @ (m, k, n) in [(1, 1, 32), (5, 7, 64), (6, 40, 32), (19, 3, 96), (0, 3, 32), (2, 0, 32)] {
+            let (a, b) = (noise(1, m * k), noise(2, k * (n + 5)));
+            let mut out = noise(3, m * n);
+            let element = |at: usize| {
+                let term = |p: usize| f64::from(a[p * m + at / n]) * f64::from(b[p * (n + 5) + at % n]);
+                f64::from(out[at]) + (0..k).map(term).sum::<f64>()
+            };
+            let expected: Vec<f64> = (0..m * n).map(element).collect();
+            product(&mut out, &a, &b, size).run();
+            assert_close(&out, &expected, TOLERANCE);
+        }
+    }
+
+    #[test]
+    fn every_instruction_set_gives_the_same_bits() {
+        let size @ (m, k, n) = (19, 33, 96);
+        let (a, b) = (noise(1, m * k), noise(2, k * (n + 5)));
+        let with = |compute: &dyn Fn(Product<'_>)| {
+            let mut out = noise(3, m * n);
+            compute(product(&mut out, &a, &b, size));
+            out
+        };
+        let best = with(&|p| p.run());
+        assert_eq!(with(&|p| p.with_simd(pulp::Scalar::new())), best);
+        #[cfg(target_arch = "x86_64")]
+        if let Some(simd) = pulp::x86::V3::try_new() {
+            assert_eq!(with(&|p| pulp::Simd::vectorize(simd, p)), best);
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "right operand")]
+    fn operands_are_checked() {
+        let size = (2, 3, 32);
+        product(&mut [0.0; 64], &[0.0; 6], &[0.0; 3 * 32], size).run();
+    }
 }

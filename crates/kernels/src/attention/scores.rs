@@ -1,4 +1,5 @@
-//! What happens to a row of scores between the products. Rows are [`PAD`]ded, so that they divide into whole vectors.
+//! What happens to a row of scores between the products. Rows are [`PAD`]ded, so that they divide into whole
+//! vectors.
 
 use super::Dropout;
 use super::pack::PAD;
@@ -6,8 +7,8 @@ use crate::dropout::{Keep, row_key};
 use crate::math::exp;
 use std::ops::Range;
 
-/// `scores` become their softmax over the `visible` columns, 0 in the others. Returns the logarithm of the sum of their
-/// exponentials; 0 where nothing is visible.
+/// `scores` become their softmax over the `visible` columns, 0 in the others. Returns the logarithm of the
+/// sum of their exponentials; 0 where nothing is visible.
 #[inline(always)]
 pub(super) fn softmax(scores: &mut [f32], visible: Range<usize>) -> f32 {
     if visible.is_empty() {
@@ -48,6 +49,18 @@ fn exponentials(blocks: &mut [[f32; PAD]], peak: f32) -> f32 {
             *sum += *x;
         }
     }
+    fold(sums, std::ops::Add::add)
+}
+
+/// `sum_j a[j] b[j]` of two short rows: one head's columns.
+#[inline(always)]
+pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<PAD>(), b.as_chunks::<PAD>());
+    let mut sums = [0.0; PAD];
+    for (a, b) in a.iter().zip(b) {
+        sums.iter_mut().zip(a.iter().zip(b)).for_each(|(s, (a, b))| *s = a.mul_add(*b, *s));
+    }
+    sums.iter_mut().zip(a_rest.iter().zip(b_rest)).for_each(|(s, (a, b))| *s = a.mul_add(*b, *s));
     fold(sums, std::ops::Add::add)
 }
 
@@ -96,8 +109,9 @@ impl RowDropout {
     }
 }
 
-/// The backward of one row. `scores` become the probabilities after dropout and `dprobs` (gradients of those) the
-/// gradients of the scores times `scale`: with p = exp(score - log_sum) and the dropout factor f, `p f` and `scale p (f dprob - delta)`.
+/// The backward of one row. `scores` become the probabilities after dropout and `dprobs` (gradients of those)
+/// the gradients of the scores times `scale`: with p = exp(score - log_sum) and the dropout factor f, `p f`
+/// and `scale p (f dprob - delta)`.
 #[inline(always)]
 pub(super) fn gradients(
     scores: &mut [f32],

@@ -244,6 +244,13 @@ fn same_bits_on_any_number_of_threads() {
 }
 
 #[test]
+fn an_empty_span_may_stand_anywhere() {
+    let mut case = Case::new(heads(1, 1, 2), &[(4, 4)], Mask::Full);
+    case.spans.push(Span { queries: 2..2, keys: 0..0 });
+    case.check();
+}
+
+#[test]
 #[should_panic(expected = "overlap")]
 fn overlapping_spans_are_refused() {
     let mut case = Case::new(heads(1, 1, 2), &[(3, 3), (3, 3)], Mask::Full);
