@@ -1,7 +1,8 @@
-//! From a model's name to a folder: a local folder, the hub's cache on this machine, or a download into that cache.
+//! From a model's name to a folder: a local folder, the hub's cache on this machine, or a download into that
+//! cache.
 //!
-//! The cache has the layout of Hugging Face's own tools, so what they have downloaded is found here and the other way
-//! round. Once a model is complete in the cache, nothing is asked of the network.
+//! The cache has the layout of Hugging Face's own tools, so what they have downloaded is found here and the
+//! other way round. Once a model is complete in the cache, nothing is asked of the network.
 
 use std::path::{Path, PathBuf};
 
@@ -56,8 +57,8 @@ impl Progress for () {}
 /// The folder of a model: `name` is a folder, or a hub id such as `org/name` or `org/name@revision`.
 ///
 /// # Errors
-/// If it is neither, if it is not in the cache while offline, or if the hub does not give it; the message says where it
-/// looked and what to do.
+/// If it is neither, if it is not in the cache while offline, or if the hub does not give it; the message
+/// says where it looked and what to do.
 pub fn resolve(name: &str, options: &HubOptions, progress: &mut dyn Progress) -> Result<PathBuf> {
     let path = Path::new(name);
     if path.is_dir() {
@@ -78,7 +79,8 @@ pub fn resolve(name: &str, options: &HubOptions, progress: &mut dyn Progress) ->
     }
 }
 
-/// A model that will do as it is, with the files that another tool did not ask for, if the hub can be reached.
+/// A model that will do as it is, with the files that another tool did not ask for, if the hub can be
+/// reached.
 fn filled_up(snapshot: Snapshot, id: &ModelId, options: &HubOptions, progress: &mut dyn Progress) -> PathBuf {
     if let Err(error) = fill(&snapshot, id, options, progress) {
         tracing::warn!("using the cached files of {id} alone: {error}");
@@ -137,9 +139,9 @@ fn fetch_weights(snapshot: &Snapshot, remote: &Remote<'_>, progress: &mut dyn Pr
 fn offline(name: &str, repo: &Repo) -> String {
     let state = if repo.snapshot().is_some() { "only a part of it is" } else { "it is not" };
     format!(
-        "no folder of that name, and {state} in the hub cache ({}), and the hub is switched off (HF_HUB_OFFLINE). \
-         Go online once, copy the model's files into a folder and name that, or set HF_HUB_CACHE to the cache that \
-         holds {name}",
+        "no folder of that name, {state} in the hub cache ({}), and the hub is switched off \
+         (HF_HUB_OFFLINE). Go online once, copy the model's files into a folder and name that, or set \
+         HF_HUB_CACHE to the cache that holds {name}",
         repo.root.display()
     )
 }

@@ -46,7 +46,8 @@ impl FromStr for Pooling {
     }
 }
 
-/// What a sentence-transformers folder says (`modules.json`, `1_Pooling/config.json`); none if it is no such folder.
+/// What a sentence-transformers folder says (`modules.json`, `1_Pooling/config.json`); none if it is no such
+/// folder.
 ///
 /// # Errors
 /// If the files are damaged, or ask for a pooling that is not one of ours (max, last token, several at once).

@@ -36,8 +36,8 @@ pub struct Encoded {
 }
 
 impl Tokenizer {
-    /// Opens a folder's tokenizer: `tokenizer.json`, else `vocab.txt` (BERT's word pieces, with the settings of
-    /// `tokenizer_config.json`), else `vocab.json` with `merges.txt` (RoBERTa's byte-level pairs).
+    /// Opens a folder's tokenizer: `tokenizer.json`, else `vocab.txt` (BERT's word pieces, with the settings
+    /// of `tokenizer_config.json`), else `vocab.json` with `merges.txt` (RoBERTa's byte-level pairs).
     ///
     /// # Errors
     /// If there is none of these, or if it is damaged or can not encode a short text.
@@ -50,7 +50,8 @@ impl Tokenizer {
         } else if folder.join("vocab.json").exists() && folder.join("merges.txt").exists() {
             Self::parse(&folder.join("vocab.json"), &vocabulary::byte_pairs(folder)?)
         } else {
-            let reason = "no tokenizer: expected tokenizer.json, vocab.txt (BERT), or vocab.json and merges.txt (RoBERTa)";
+            let reason = "no tokenizer: expected tokenizer.json, vocab.txt (BERT), \
+                          or vocab.json and merges.txt (RoBERTa)";
             Err(Error::tokenizer(folder, reason))
         }
     }
@@ -78,13 +79,14 @@ impl Tokenizer {
         Ok(tokenizer)
     }
 
-    /// One more than the largest id; a model with fewer rows in its embedding does not belong to this tokenizer.
+    /// One more than the largest id; a model with fewer rows in its embedding does not belong to this
+    /// tokenizer.
     pub fn vocab_size(&self) -> usize {
         self.vocab_size
     }
 
-    /// Encodes a text, or a pair, with the model's special tokens. More than `max_length` tokens (special ones counted)
-    /// are cut off at the end of the longer text (`longest_first`, as transformers does).
+    /// Encodes a text, or a pair, with the model's special tokens. More than `max_length` tokens (special
+    /// ones counted) are cut off at the end of the longer text (`longest_first`, as transformers does).
     ///
     /// # Errors
     /// If `max_length` leaves no room for text, or if the tokenizer can not encode it.

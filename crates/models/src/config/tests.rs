@@ -5,10 +5,11 @@ fn minilm() -> Value {
     json!({
         "_name_or_path": "nreimers/MiniLM-L6-H384-uncased", "architectures": ["BertModel"],
         "attention_probs_dropout_prob": 0.1, "gradient_checkpointing": false, "hidden_act": "gelu",
-        "hidden_dropout_prob": 0.1, "hidden_size": 384, "initializer_range": 0.02, "intermediate_size": 1536,
-        "layer_norm_eps": 1e-12, "max_position_embeddings": 512, "model_type": "bert", "num_attention_heads": 12,
-        "num_hidden_layers": 6, "pad_token_id": 0, "position_embedding_type": "absolute",
-        "transformers_version": "4.8.2", "type_vocab_size": 2, "use_cache": true, "vocab_size": 30522
+        "hidden_dropout_prob": 0.1, "hidden_size": 384, "initializer_range": 0.02,
+        "intermediate_size": 1536, "layer_norm_eps": 1e-12, "max_position_embeddings": 512,
+        "model_type": "bert", "num_attention_heads": 12, "num_hidden_layers": 6, "pad_token_id": 0,
+        "position_embedding_type": "absolute", "transformers_version": "4.8.2", "type_vocab_size": 2,
+        "use_cache": true, "vocab_size": 30522
     })
 }
 
@@ -16,25 +17,25 @@ fn minilm() -> Value {
 fn classifier() -> Value {
     json!({
         "add_cross_attention": false, "architectures": ["BertForSequenceClassification"],
-        "attention_probs_dropout_prob": 0.0, "bos_token_id": null, "classifier_dropout": null, "dtype": "float32",
-        "eos_token_id": null, "hidden_act": "gelu", "hidden_dropout_prob": 0.0, "hidden_size": 32,
-        "id2label": {"0": "bad", "1": "fair", "2": "good"}, "initializer_range": 0.02, "intermediate_size": 48,
-        "is_decoder": false, "label2id": {"bad": 0, "fair": 1, "good": 2}, "layer_norm_eps": 1e-12,
-        "max_position_embeddings": 64, "model_type": "bert", "num_attention_heads": 4, "num_hidden_layers": 3,
-        "pad_token_id": 1, "tie_word_embeddings": true, "transformers_version": "5.23.0", "type_vocab_size": 2,
-        "use_cache": true, "vocab_size": 211
+        "attention_probs_dropout_prob": 0.0, "bos_token_id": null, "classifier_dropout": null,
+        "dtype": "float32", "eos_token_id": null, "hidden_act": "gelu", "hidden_dropout_prob": 0.0,
+        "hidden_size": 32, "id2label": {"0": "bad", "1": "fair", "2": "good"}, "initializer_range": 0.02,
+        "intermediate_size": 48, "is_decoder": false, "label2id": {"bad": 0, "fair": 1, "good": 2},
+        "layer_norm_eps": 1e-12, "max_position_embeddings": 64, "model_type": "bert",
+        "num_attention_heads": 4, "num_hidden_layers": 3, "pad_token_id": 1, "tie_word_embeddings": true,
+        "transformers_version": "5.23.0", "type_vocab_size": 2, "use_cache": true, "vocab_size": 211
     })
 }
 
 /// The fields that transformers 5 writes for a DistilBERT classifier.
 fn distilled() -> Value {
     json!({
-        "activation": "gelu", "architectures": ["DistilBertForSequenceClassification"], "attention_dropout": 0.0,
-        "bos_token_id": null, "dim": 32, "dropout": 0.0, "dtype": "float32", "eos_token_id": null, "hidden_dim": 48,
-        "initializer_range": 0.02, "max_position_embeddings": 64, "model_type": "distilbert", "n_heads": 4,
-        "n_layers": 3, "pad_token_id": 0, "qa_dropout": 0.1, "seq_classif_dropout": 0.0,
-        "sinusoidal_pos_embds": false, "tie_word_embeddings": true, "transformers_version": "5.23.0",
-        "vocab_size": 211
+        "activation": "gelu", "architectures": ["DistilBertForSequenceClassification"],
+        "attention_dropout": 0.0, "bos_token_id": null, "dim": 32, "dropout": 0.0, "dtype": "float32",
+        "eos_token_id": null, "hidden_dim": 48, "initializer_range": 0.02, "max_position_embeddings": 64,
+        "model_type": "distilbert", "n_heads": 4, "n_layers": 3, "pad_token_id": 0, "qa_dropout": 0.1,
+        "seq_classif_dropout": 0.0, "sinusoidal_pos_embds": false, "tie_word_embeddings": true,
+        "transformers_version": "5.23.0", "vocab_size": 211
     })
 }
 

@@ -56,7 +56,8 @@ impl Snapshot {
         self.has(file) || self.absent.join(file).exists()
     }
 
-    /// Remembers that the hub has no such file; where that can not be written it is asked for again next time.
+    /// Remembers that the hub has no such file; where that can not be written it is asked for again next
+    /// time.
     pub(crate) fn note_absent(&self, file: &str) {
         let path = self.absent.join(file);
         let noted = fs::create_dir_all(path.parent().unwrap_or(&path)).and_then(|()| fs::write(&path, ""));

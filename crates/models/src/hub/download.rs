@@ -14,7 +14,8 @@ use super::cache::is_plain;
 use super::{HubOptions, ModelId, Progress};
 use crate::error::{Error, Result};
 
-/// How often a broken connection is taken up again, and the pause before it (times the number of the attempt).
+/// How often a broken connection is taken up again, and the pause before it (times the number of the
+/// attempt).
 const ATTEMPTS: u32 = 4;
 const PAUSE: Duration = Duration::from_millis(400);
 
@@ -42,7 +43,8 @@ impl<'a> Remote<'a> {
         let endpoint = &self.options.endpoint;
         self.get(file, progress)?.ok_or_else(|| {
             self.error(&format!(
-                "no folder of that name, and {endpoint} has no {file} under it; check the spelling and the revision"
+                "no folder of that name, and {endpoint} has no {file} under it; \
+                 check the spelling and the revision"
             ))
         })
     }
@@ -100,12 +102,13 @@ impl<'a> Remote<'a> {
             }
             Failure::Hub(cause) => match status(cause) {
                 Some(code @ (401 | 403)) => format!(
-                    "{endpoint} refuses {file} ({code}): there is no such model, or it needs a token; accept its terms \
-                     on its page and set HF_TOKEN"
+                    "{endpoint} refuses {file} ({code}): there is no such model, or it needs a token; \
+                     accept its terms on its page and set HF_TOKEN"
                 ),
                 _ => format!(
-                    "{file} can not be downloaded from {endpoint}: {cause}. Check the connection and run it again (it \
-                     goes on where it stopped), set HF_ENDPOINT to a mirror, or name a folder with the model's files"
+                    "{file} can not be downloaded from {endpoint}: {cause}. Check the connection and run it \
+                     again (it goes on where it stopped), set HF_ENDPOINT to a mirror, or name a folder with \
+                     the model's files"
                 ),
             },
         }

@@ -21,9 +21,10 @@ impl HubOptions {
         Self { endpoint: "https://huggingface.co".to_owned(), token: None, offline: false, cache }
     }
 
-    /// The settings of Hugging Face's own tools: `HF_ENDPOINT`, `HF_TOKEN` (else the file `HF_TOKEN_PATH`, else
-    /// `HF_HOME/token`), `HF_HUB_OFFLINE`, `HF_HUB_CACHE` (else `HF_HOME/hub`), `HF_HOME` (else `huggingface` in
-    /// `XDG_CACHE_HOME` or `~/.cache`). An empty variable counts as absent. `var` is `|name| std::env::var(name).ok()`.
+    /// The settings of Hugging Face's own tools: `HF_ENDPOINT`, `HF_TOKEN` (else the file `HF_TOKEN_PATH`,
+    /// else `HF_HOME/token`), `HF_HUB_OFFLINE`, `HF_HUB_CACHE` (else `HF_HOME/hub`), `HF_HOME` (else
+    /// `huggingface` in `XDG_CACHE_HOME` or `~/.cache`). An empty variable counts as absent. `var` is `|name|
+    /// std::env::var(name).ok()`.
     pub fn from_vars(var: &dyn Fn(&str) -> Option<String>) -> Self {
         let text =
             |name: &str| var(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());

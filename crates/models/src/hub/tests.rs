@@ -111,8 +111,8 @@ fn respond(state: &mut State, path: &str, range: &str) -> (String, Vec<u8>) {
     let part = bytes[first..=last].to_vec();
     let etag = state.etag.clone().unwrap_or_else(|| hex(bytes));
     let head = format!(
-        "HTTP/1.1 206 Partial\r\nContent-Length: {}\r\nContent-Range: bytes {first}-{last}/{}\r\nETag: \"{etag}\"\r\n\
-         X-Repo-Commit: {COMMIT}\r\nConnection: close\r\n\r\n",
+        "HTTP/1.1 206 Partial\r\nContent-Length: {}\r\nContent-Range: bytes {first}-{last}/{}\r\n\
+         ETag: \"{etag}\"\r\nX-Repo-Commit: {COMMIT}\r\nConnection: close\r\n\r\n",
         part.len(),
         bytes.len()
     );

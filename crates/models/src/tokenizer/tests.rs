@@ -48,7 +48,10 @@ fn whole() -> Value {
         "added_tokens": [], "normalizer": null, "pre_tokenizer": {"type": "Whitespace"},
         "post_processor": {
             "type": "TemplateProcessing",
-            "single": [{"SpecialToken": {"id": "[CLS]", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
+            "single": [
+                {"SpecialToken": {"id": "[CLS]", "type_id": 0}},
+                {"Sequence": {"id": "A", "type_id": 0}}
+            ],
             "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}],
             "special_tokens": {"[CLS]": {"id": "[CLS]", "ids": [1], "tokens": ["[CLS]"]}}
         },
@@ -158,7 +161,8 @@ fn hostile_files_are_errors() {
     };
     let mut random = json!({"version": "1.0", "added_tokens": [], "normalizer": null, "pre_tokenizer": null,
         "post_processor": null, "decoder": null,
-        "model": {"type": "BPE", "dropout": 0.5, "unk_token": null, "vocab": {"a": 0, "b": 1, "ab": 2}, "merges": ["a b"]}});
+        "model": {"type": "BPE", "dropout": 0.5, "unk_token": null, "vocab": {"a": 0, "b": 1, "ab": 2},
+            "merges": ["a b"]}});
     let dropout = random.clone();
     random["model"]["merges"] = json!(["a z"]);
     for (what, tokenizer) in [
@@ -171,7 +175,6 @@ fn hostile_files_are_errors() {
             "a special id outside the vocabulary",
             change("/post_processor/special_tokens/[CLS]/ids", json!([9])),
         ),
-        ("ids without tokens", change("/post_processor/special_tokens/[CLS]/ids", json!([]))),
         ("a type id over 255", change("/post_processor/single/0/SpecialToken/type_id", json!(300))),
         ("no unknown token", change("/model/unk_token", json!("nowhere"))),
         ("an empty vocabulary", change("/model/vocab", json!({}))),
@@ -189,7 +192,7 @@ fn hostile_files_are_errors() {
         let folder = file(&tokenizer);
         match Tokenizer::open(folder.path()) {
             Err(error) => assert!(error.to_string().contains("tokenizer.json"), "{what}: {error}"),
-            Ok(_) => assert_eq!(what, "ids without tokens", "must be refused"),
+            Ok(_) => panic!("{what} must be refused"),
         }
     }
     let nested = tempfile::tempdir().unwrap();

@@ -1,4 +1,5 @@
-//! Tokenizers from before tokenizer.json: the same file is put together from a vocabulary, so that there is one way in.
+//! Tokenizers from before tokenizer.json: the same file is put together from a vocabulary, so that there is
+//! one way in.
 
 use std::path::Path;
 
@@ -61,7 +62,12 @@ pub(super) fn byte_pairs(folder: &Path) -> Result<String> {
         "version": "1.0",
         "added_tokens": added(&path, &vocab, &names, Some(mask))?,
         "normalizer": null,
-        "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": space, "trim_offsets": true, "use_regex": true},
+        "pre_tokenizer": {
+            "type": "ByteLevel",
+            "add_prefix_space": space,
+            "trim_offsets": true,
+            "use_regex": true,
+        },
         "post_processor": {
             "type": "RobertaProcessing",
             "sep": [sep, vocab[sep]],

@@ -1,8 +1,8 @@
 //! The header of a safetensors file, checked in full before a tensor is read.
 //!
-//! The file is: the header's length (8 bytes, little-endian), the header (JSON: name to dtype, shape and offsets), the
-//! data. The format asks that the tensors tile the data: no overlap and no hole, which also finds a file that was cut off.
-//! Errors here are sentences; the caller adds the file.
+//! The file is: the header's length (8 bytes, little-endian), the header (JSON: name to dtype, shape and
+//! offsets), the data. The format asks that the tensors tile the data: no overlap and no hole, which also
+//! finds a file that was cut off. Errors here are sentences; the caller adds the file.
 
 use std::fmt;
 
@@ -59,7 +59,9 @@ fn split(file: &[u8]) -> Result<&[u8], String> {
         usize::try_from(length).ok().filter(|_| length <= LARGEST).and_then(|length| rest.get(..length));
     fits.ok_or_else(|| {
         let size = file.len();
-        format!("the header claims {length} bytes, the file has {size}: cut off or no safetensors file; get it again")
+        format!(
+            "the header claims {length} bytes, the file has {size}: cut off, or no safetensors; get it anew"
+        )
     })
 }
 

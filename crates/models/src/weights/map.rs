@@ -8,7 +8,8 @@ use memmap2::Mmap;
 
 use crate::error::{Error, Result};
 
-/// A file that is read where it lies. Its pages come in when touched and count as this process's memory until released.
+/// A file that is read where it lies. Its pages come in when touched and count as this process's memory until
+/// released.
 #[derive(Debug)]
 pub(crate) struct Map {
     path: PathBuf,
@@ -18,9 +19,9 @@ pub(crate) struct Map {
 impl Map {
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let file = File::open(path).map_err(Error::io("read", path))?;
-        // SAFETY: the mapping is private and read-only, so this process can not change it. Another process that cuts the
-        // file off while it is open ends this one with a bus error; that is the price of mapping, and weight files are
-        // replaced by renaming, which leaves the mapped one whole.
+        // SAFETY: the mapping is private and read-only, so this process can not change it. Another process
+        // that cuts the file off while it is open ends this one with a bus error; that is the price of
+        // mapping, and weight files are replaced by renaming, which leaves the mapped one whole.
         #[allow(unsafe_code)]
         let bytes = unsafe { Mmap::map(&file) }.map_err(Error::io("map", path))?;
         Ok(Self { path: path.to_path_buf(), bytes })
@@ -39,7 +40,8 @@ impl Map {
         #[cfg(unix)]
         {
             use memmap2::UncheckedAdvice::DontNeed;
-            // SAFETY: the pages of a read-only file mapping are clean, so what is read after this call is the same.
+            // SAFETY: the pages of a read-only file mapping are clean, so what is read after this call is the
+            // same.
             #[allow(unsafe_code)]
             let advised = unsafe { self.bytes.unchecked_advise_range(DontNeed, range.start, range.len()) };
             if let Err(cause) = advised {

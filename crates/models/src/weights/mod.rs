@@ -1,7 +1,7 @@
 //! Weights on disk: the safetensors format, read with every claim checked and written whole or not at all.
 //!
-//! [`Checkpoint`] maps and checks the files, [`Take`] collects a family's tensors out of one, [`write_safetensors`] and
-//! [`read_tensors`] are for the small files of adapters and heads.
+//! [`Checkpoint`] maps and checks the files, [`Take`] collects a family's tensors out of one,
+//! [`write_safetensors`] and [`read_tensors`] are for the small files of adapters and heads.
 
 mod checkpoint;
 mod dtype;
@@ -17,4 +17,4 @@ pub use checkpoint::{Checkpoint, INDEX, SINGLE};
 pub use dtype::Dtype;
 pub use header::TensorInfo;
 pub use take::{Notes, Take};
-pub use write::{Named, read_tensors, write_file, write_safetensors};
+pub use write::{Named, Tensors, read_tensors, write_file, write_safetensors};

@@ -13,8 +13,8 @@ const LISTED: usize = 20;
 const OLD_ENDINGS: [(&str, &str); 2] =
     [("LayerNorm.weight", "LayerNorm.gamma"), ("LayerNorm.bias", "LayerNorm.beta")];
 
-/// Takes tensors out of a checkpoint. A missing one is an empty `Vec`, so that a family reads straight through its
-/// parts and [`Take::finish`] reports everything that is wrong.
+/// Takes tensors out of a checkpoint. A missing one is an empty `Vec`, so that a family reads straight
+/// through its parts and [`Take::finish`] reports everything that is wrong.
 ///
 /// ```no_run
 /// # use offshoot_models::weights::{Checkpoint, Take};

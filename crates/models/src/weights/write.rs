@@ -11,6 +11,9 @@ use serde_json::{Map, Value, json};
 use super::checkpoint::Checkpoint;
 use crate::error::{Error, Result};
 
+/// What [`read_tensors`] gives: name to shape and values, row-major.
+pub type Tensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
+
 /// A tensor to write: name, shape and its values, row-major.
 pub type Named<'a> = (String, Vec<usize>, &'a [f32]);
 
@@ -62,8 +65,8 @@ fn write_values(out: &mut dyn Write, values: &[f32]) -> io::Result<()> {
     Ok(())
 }
 
-/// Writes a file under a temporary name beside it, syncs it and renames it: nobody ever sees half of it, and a failure
-/// leaves what was there before.
+/// Writes a file under a temporary name beside it, syncs it and renames it: nobody ever sees half of it, and
+/// a failure leaves what was there before.
 ///
 /// # Errors
 /// If the folder can not be written to or the disk is full; nothing is left behind.
@@ -97,11 +100,11 @@ fn sync_folder(path: &Path) -> io::Result<()> {
     if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
 }
 
-/// Reads every tensor of a small file (an adapter, a head): name to shape and values, row-major.
+/// Reads every tensor of a small file (an adapter, a head).
 ///
 /// # Errors
 /// If the file can not be read or is damaged, or if a tensor is not F32, F16, BF16 or F64.
-pub fn read_tensors(path: &Path) -> Result<BTreeMap<String, (Vec<usize>, Vec<f32>)>> {
+pub fn read_tensors(path: &Path) -> Result<Tensors> {
     let checkpoint = Checkpoint::open_file(path)?;
     let mut tensors = BTreeMap::new();
     for name in checkpoint.names() {
