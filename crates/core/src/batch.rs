@@ -139,3 +139,56 @@ impl Layout {
         self.row_ids[index]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Sequences of 2, 1 and 3 tokens.
+    fn batch() -> Batch {
+        let mut batch = Batch::default();
+        batch.push(&[10, 11], None, 7).unwrap();
+        batch.push(&[20], Some(&[1]), 8).unwrap();
+        batch.push(&[30, 31, 32], None, 9).unwrap();
+        batch
+    }
+
+    #[test]
+    fn sequences_stand_one_after_the_other() {
+        let batch = batch();
+        assert_eq!(batch.ids(), [10, 11, 20, 30, 31, 32]);
+        assert_eq!(batch.types(), [0, 0, 1, 0, 0, 0]);
+        assert_eq!((batch.sequences(), batch.tokens()), (3, 6));
+        assert_eq!([0, 1, 2].map(|s| batch.sequence(s)), [0..2, 2..3, 3..6]);
+        assert_eq!(batch.row_ids(), [7, 8, 9]);
+    }
+
+    #[test]
+    fn a_refused_sequence_leaves_no_trace() {
+        let mut batch = batch();
+        let empty = batch.push(&[], None, 4).unwrap_err().to_string();
+        assert_eq!(empty, "row 4 has no token");
+        let types = batch.push(&[1, 2], Some(&[0]), 5).unwrap_err().to_string();
+        assert_eq!(types, "row 5: as many token types as tokens are needed");
+        assert_eq!((batch.sequences(), batch.tokens(), batch.types().len()), (3, 6, 6));
+    }
+
+    #[test]
+    fn virtual_rows_come_first_in_their_sequence() {
+        let layout = Layout::new(&batch(), vec![2, 0, 1]);
+        assert_eq!((layout.sequences(), layout.rows()), (3, 9));
+        assert_eq!([0, 1, 2].map(|s| layout.sequence(s)), [0..4, 4..5, 5..9]);
+        assert_eq!([0, 1, 2].map(|s| layout.real(s)), [2..4, 4..5, 6..9]);
+        assert_eq!([0, 1, 2].map(|s| layout.prompt(s)), [2, 0, 1]);
+        assert_eq!(layout.first_rows(), [0, 4, 5]);
+    }
+
+    #[test]
+    fn a_part_counts_its_rows_from_zero() {
+        let part = Layout::new(&batch(), vec![2, 0, 1]).part(1..3);
+        assert_eq!((part.sequences(), part.rows(), part.row_id(1)), (2, 5, 9));
+        assert_eq!([0, 1].map(|s| part.real(s)), [0..1, 2..5]);
+        let none = part.part(2..2);
+        assert_eq!((none.sequences(), none.rows()), (0, 0));
+    }
+}

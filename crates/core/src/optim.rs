@@ -42,3 +42,75 @@ impl AdamW {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Device, Param, Step, Tape, Tensor};
+
+    const SETTINGS: Settings = Settings { lr: 0.01, beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.1 };
+
+    fn params() -> Params {
+        let mut params = Params::new();
+        for name in ["trained", "idle"] {
+            params.insert(name, Tensor::new(&Device::cpu(), &[2], &[1.0, -2.0]).unwrap()).unwrap();
+        }
+        params
+    }
+
+    /// Leaves `gradient` on the first parameter.
+    fn collect(params: &Params, gradient: [f32; 2]) {
+        let tape = Tape::new();
+        let x = Step::tracked(params, &tape).param(params.find("trained").unwrap());
+        let slope = Tensor::new(x.device(), &[2], &gradient).unwrap();
+        tape.backward(&x.mul(&slope).unwrap().sum(), 1.0).unwrap();
+    }
+
+    #[test]
+    fn three_steps_give_the_values_of_torch() {
+        /// A gradient, and the values after its step by the formula of `torch.optim.AdamW`, computed in f64: decay by
+        /// `1 - lr weight_decay`, then `lr m' / (sqrt(v') + eps)`, with each gradient halved first.
+        const STEPS: [([f32; 2], [f32; 2]); 3] = [
+            ([1.0, -4.0], [0.989_000_000, -1.988_000_000]),
+            ([2.0, 0.5], [0.978_359_180, -1.980_286_654]),
+            ([-3.0, 0.0], [0.978_046_811, -1.973_880_659]),
+        ];
+        let mut params = params();
+        let mut optimizer = AdamW::new(&params);
+        for (gradient, expected) in STEPS {
+            collect(&params, gradient);
+            optimizer.step(&mut params, &SETTINGS, 0.5).unwrap();
+            let values = params.snapshot().swap_remove(0);
+            // Three steps of f32 rounding of values up to 2.
+            let close = values.iter().zip(expected).all(|(ours, theirs)| (ours - theirs).abs() < 1e-6);
+            assert!(close, "step {}: {values:?}, not {expected:?}", optimizer.steps());
+        }
+    }
+
+    #[test]
+    fn a_parameter_without_a_gradient_does_not_move() {
+        let mut params = params();
+        collect(&params, [1.0, 1.0]);
+        AdamW::new(&params).step(&mut params, &SETTINGS, 1.0).unwrap();
+        let values = params.snapshot();
+        assert_ne!(values[0], [1.0, -2.0]);
+        assert_eq!(values[1], [1.0, -2.0], "not even by weight decay, as in torch");
+    }
+
+    #[test]
+    fn a_step_forgets_the_gradients() {
+        let mut params = params();
+        collect(&params, [1.0, 1.0]);
+        AdamW::new(&params).step(&mut params, &SETTINGS, 1.0).unwrap();
+        assert!(params.iter().all(|p: &Param| p.gradient().is_none()));
+    }
+
+    #[test]
+    fn a_parameter_registered_too_late_is_not_forgotten_silently() {
+        let mut params = params();
+        let mut optimizer = AdamW::new(&params);
+        params.insert("late", Tensor::zeros(&Device::cpu(), &[1])).unwrap();
+        assert!(optimizer.step(&mut params, &SETTINGS, 1.0).is_err());
+        assert_eq!(optimizer.steps(), 0);
+    }
+}

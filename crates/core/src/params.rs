@@ -128,11 +128,11 @@ impl Params {
     /// Puts the values of a snapshot back.
     ///
     /// # Errors
-    /// [`Error::Shapes`] if the snapshot is of other parameters.
+    /// [`Error::Shapes`], with the sizes of all parameters, if the snapshot is of others; nothing is changed then.
     pub fn restore(&mut self, snapshot: &[Vec<f32>]) -> Result<()> {
-        if snapshot.len() != self.items.len() {
-            let (left, right) = (vec![self.items.len()], vec![snapshot.len()]);
-            return Err(Error::Shapes { op: "restore", left, right });
+        let (left, right) = (self.items.iter().map(|p| p.value.len()), snapshot.iter().map(Vec::len));
+        if !left.clone().eq(right.clone()) {
+            return Err(Error::Shapes { op: "restore", left: left.collect(), right: right.collect() });
         }
         self.items.iter_mut().zip(snapshot).try_for_each(|(p, values)| p.set(values))
     }
@@ -144,5 +144,74 @@ impl Params {
             Some(tape) => param.value.leaf(tape, &param.slot),
             None => param.value.clone(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Device, Step};
+
+    fn params(device: &Device) -> Params {
+        let mut params = Params::new();
+        params.insert("a", Tensor::new(device, &[2], &[3.0, 4.0]).unwrap()).unwrap();
+        params.insert("b", Tensor::new(device, &[1, 1], &[12.0]).unwrap()).unwrap();
+        params
+    }
+
+    /// Leaves each value as its own gradient.
+    fn collect(params: &Params) {
+        for param in params.iter() {
+            let tape = Tape::new();
+            let x = Step::tracked(params, &tape).param(params.find(param.name()).unwrap());
+            tape.backward(&x.mul(&x).unwrap().sum(), 0.5).unwrap();
+        }
+    }
+
+    #[test]
+    fn parameters_keep_their_order_and_are_found_by_name() {
+        let params = params(&Device::cpu());
+        assert_eq!(params.iter().map(Param::name).collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(params.count(), 3);
+        assert_eq!(params.get(params.find("b").unwrap()).value().to_vec(), [12.0]);
+        assert!(params.find("c").is_none());
+    }
+
+    #[test]
+    fn the_norm_is_over_all_gradients_together() {
+        let params = params(&Device::cpu());
+        assert_eq!(params.gradient_norm(), 0.0);
+        collect(&params);
+        assert_eq!(params.get(ParamId(0)).gradient().unwrap(), [3.0, 4.0]);
+        assert_eq!(params.gradient_norm(), 13.0);
+    }
+
+    #[test]
+    fn the_norm_of_a_broken_gradient_is_not_finite() {
+        let mut params = params(&Device::cpu());
+        params.get_mut(ParamId(1)).set(&[f32::NAN]).unwrap();
+        collect(&params);
+        assert!(!params.gradient_norm().is_finite());
+    }
+
+    #[test]
+    fn a_snapshot_is_put_back_whole_or_refused() {
+        let mut params = params(&Device::cpu());
+        let before = params.snapshot();
+        params.get_mut(ParamId(0)).set(&[0.0, 0.0]).unwrap();
+        assert!(params.restore(&before[..1]).is_err());
+        assert!(params.restore(&[vec![1.0, 1.0], vec![1.0, 1.0]]).is_err());
+        assert_eq!(params.snapshot(), [vec![0.0, 0.0], vec![12.0]]);
+        params.restore(&before).unwrap();
+        assert_eq!(params.snapshot(), before);
+    }
+
+    #[test]
+    fn setting_a_value_does_not_change_what_was_handed_out() {
+        let mut params = params(&Device::cpu());
+        let earlier = params.get(ParamId(0)).value().clone();
+        params.get_mut(ParamId(0)).set(&[1.0, 2.0]).unwrap();
+        assert_eq!(earlier.to_vec(), [3.0, 4.0]);
+        assert_eq!(params.get(ParamId(0)).value().to_vec(), [1.0, 2.0]);
     }
 }

@@ -93,3 +93,60 @@ impl Layout {
         (0..self.sequences()).flat_map(|s| (0..self.sequence(s).len()).map(move |t| key(s, t))).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Batch, Device};
+    use std::collections::BTreeSet;
+
+    const COUNTER: Counter = Counter { seed: 1, step: 2 };
+
+    /// Sequences of the given data rows and lengths, without virtual tokens.
+    fn layout(rows: &[(u64, usize)]) -> Layout {
+        let mut batch = Batch::new();
+        rows.iter().for_each(|&(id, tokens)| batch.push(&vec![0; tokens], None, id).unwrap());
+        Layout::new(&batch, vec![0; rows.len()])
+    }
+
+    #[test]
+    fn keys_belong_to_data_rows_not_to_places() {
+        let keys = layout(&[(7, 2), (8, 3)]).keys(COUNTER, 0, 5);
+        let turned = layout(&[(8, 3), (7, 2)]).keys(COUNTER, 0, 5);
+        assert_eq!(keys[..2], turned[3..]);
+        assert_eq!(keys[2..], turned[..3]);
+    }
+
+    #[test]
+    fn keys_differ_by_token_row_site_step_and_seed() {
+        let layout = layout(&[(7, 2), (8, 3)]);
+        let mut keys = layout.keys(COUNTER, 0, 5);
+        keys.extend(layout.keys(COUNTER, 1, 5));
+        keys.extend(layout.keys(Counter { step: 3, ..COUNTER }, 0, 5));
+        keys.extend(layout.keys(Counter { seed: 3, ..COUNTER }, 0, 5));
+        assert_eq!(keys.iter().collect::<BTreeSet<_>>().len(), 20);
+    }
+
+    #[test]
+    fn an_activation_of_one_row_per_sequence_has_the_first_tokens_keys() {
+        let layout = layout(&[(7, 2), (8, 3)]);
+        let all = layout.keys(COUNTER, 4, 5);
+        assert_eq!(layout.keys(COUNTER, 4, 2), [all[0], all[2]]);
+    }
+
+    #[test]
+    fn dropout_acts_in_training_only() {
+        let params = Params::new();
+        let x = Tensor::full(&Device::cpu(), &[5, 64], 1.0);
+        let mut step = Step { layout: layout(&[(7, 2), (8, 3)]), ..Step::detached(&params) };
+        assert_eq!(step.dropout(&x, 0.5, 0).unwrap().to_vec(), x.to_vec());
+        step.dropout = Some(COUNTER);
+        assert_eq!(step.dropout(&x, 0.0, 0).unwrap().to_vec(), x.to_vec());
+        let dropped = step.dropout(&x, 0.5, 0).unwrap().to_vec();
+        assert!(dropped.iter().all(|&v| v == 0.0 || v == 2.0));
+        // Six standard deviations of 320 fair coins.
+        let kept = dropped.iter().filter(|&&v| v > 0.0).count();
+        assert!((106..=214).contains(&kept), "{kept}");
+        assert!(step.dropout(&x.row_range(0..3).unwrap(), 0.5, 0).is_err(), "neither tokens nor sequences");
+    }
+}

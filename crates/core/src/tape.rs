@@ -101,3 +101,91 @@ impl Slot {
         look(self.0.lock().unwrap_or_else(PoisonError::into_inner).as_ref())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Device, ParamId, Params, Step};
+
+    /// One parameter `[2]` on a device.
+    fn params() -> (Params, ParamId) {
+        let mut params = Params::new();
+        let value = Tensor::new(&Device::cpu(), &[2], &[3.0, -2.0]).unwrap();
+        let id = params.insert("w", value).unwrap();
+        (params, id)
+    }
+
+    #[test]
+    fn nothing_is_recorded_without_a_tracked_input() {
+        let (params, id) = params();
+        let (tape, frozen) = (Tape::new(), Step::detached(&params).param(id));
+        let y = frozen.mul(&frozen).unwrap().softmax().sum();
+        assert!(!y.is_tracked());
+        let tracked = Step::tracked(&params, &tape).param(id);
+        assert!(!tracked.detach().tanh().is_tracked());
+        assert!(tape.recorded().is_empty());
+        assert!(tracked.mul(&frozen).unwrap().is_tracked());
+        assert_eq!(tape.recorded(), [1]);
+    }
+
+    #[test]
+    fn segments_are_counted_even_if_the_prologue_is_empty() {
+        let (params, id) = params();
+        let tape = Tape::new();
+        tape.cut();
+        let x = Step::tracked(&params, &tape).param(id).tanh().tanh();
+        tape.cut();
+        let y = x.sum();
+        assert_eq!(tape.recorded(), [0, 2, 1]);
+        tape.backward(&y, 1.0).unwrap();
+        assert!(tape.recorded().is_empty());
+        let slope = |w: f32| (1.0 - w.tanh().powi(2)) * (1.0 - w.tanh().tanh().powi(2));
+        let gradient = params.get(id).gradient().unwrap();
+        // Two roundings of f32 in each of a few factors.
+        assert!(gradient.iter().zip([3.0, -2.0]).all(|(g, w)| (g - slope(w)).abs() < 1e-6), "{gradient:?}");
+    }
+
+    #[test]
+    fn the_weight_multiplies_and_calls_accumulate() {
+        let (params, id) = params();
+        for (weight, expected) in [(0.5, [3.0, -2.0]), (1.5, [12.0, -8.0])] {
+            let tape = Tape::new();
+            let w = Step::tracked(&params, &tape).param(id);
+            tape.backward(&w.mul(&w).unwrap().sum(), weight).unwrap();
+            assert_eq!(params.get(id).gradient().unwrap(), expected);
+        }
+        params.clear_gradients();
+        assert!(params.get(id).gradient().is_none());
+    }
+
+    #[test]
+    fn a_parameter_may_itself_be_the_loss() {
+        let mut params = Params::new();
+        let id = params.insert("w", Tensor::full(&Device::cpu(), &[1], 4.0)).unwrap();
+        let tape = Tape::new();
+        tape.backward(&Step::tracked(&params, &tape).param(id), 0.25).unwrap();
+        assert_eq!(params.get(id).gradient().unwrap(), [0.25]);
+    }
+
+    #[test]
+    fn going_back_frees_what_was_saved_on_the_way() {
+        const DEPTH: u64 = 32;
+        let (params, id) = params();
+        let tape = Tape::new();
+        let mut x = Step::tracked(&params, &tape).param(id);
+        let device = x.device().clone();
+        (0..DEPTH).for_each(|_| x = x.tanh());
+        let loss = x.sum();
+        drop(x);
+        let forward = device.pool_stats();
+        assert!(forward.allocations >= DEPTH, "the inputs of {DEPTH} steps are kept");
+        tape.backward(&loss, 1.0).unwrap();
+        // A gradient in, a gradient out; all others are memory of steps that are done.
+        let backward = device.pool_stats().allocations - forward.allocations;
+        assert!(backward <= 2, "{backward} buffers were needed to go back");
+        drop(loss);
+        device.release_unused();
+        let held = device.pool_stats().held_bytes;
+        assert_eq!(held, 2 * 64 * 4, "the value and the gradient, of the smallest size there is");
+    }
+}

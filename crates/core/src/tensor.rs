@@ -203,3 +203,41 @@ impl fmt::Debug for Tensor {
         write!(f, "Tensor({:?}{tracked})", self.shape)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_and_columns_are_the_first_and_the_last_axis() {
+        let device = Device::cpu();
+        let sizes = |shape: &[usize]| {
+            let x = Tensor::zeros(&device, shape);
+            (x.len(), x.rows(), x.cols())
+        };
+        assert_eq!(sizes(&[2, 3, 4]), (24, 2, 4));
+        assert_eq!(sizes(&[5]), (5, 5, 5));
+        assert_eq!(sizes(&[]), (1, 1, 1));
+        assert_eq!(sizes(&[0, 3]), (0, 0, 3));
+    }
+
+    #[test]
+    fn values_go_in_and_come_out_in_row_major_order() {
+        let x = Tensor::new(&Device::cpu(), &[2, 2], &[1.0, 2.0, 3.0, 4.0]).unwrap();
+        assert_eq!(x.to_vec(), [1.0, 2.0, 3.0, 4.0]);
+        assert_eq!(x.reshape(&[4, 1]).unwrap().to_vec(), x.to_vec());
+        assert_eq!(x.value(), 1.0);
+        assert!(Tensor::zeros(x.device(), &[0]).value().is_nan());
+    }
+
+    #[test]
+    fn a_change_in_place_spares_those_who_share_the_values() {
+        let mut x = Tensor::full(&Device::cpu(), &[3], 1.0);
+        let (shared, before) = (x.clone(), x.device().pool_stats().allocations);
+        x.host_mut()[0] = 9.0;
+        assert_eq!((x.to_vec(), shared.to_vec()), (vec![9.0, 1.0, 1.0], vec![1.0; 3]));
+        x.host_mut()[1] = 8.0;
+        let copies = x.device().pool_stats().allocations - before;
+        assert_eq!(copies, 1, "the second change has the values to itself");
+    }
+}

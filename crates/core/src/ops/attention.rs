@@ -86,7 +86,8 @@ impl Call {
 
 fn check(q: &Tensor, k: &Tensor, v: &Tensor, heads: Heads, spans: &[Span]) -> Result<()> {
     let (query, key_value) = (heads.query * heads.dim, heads.key_value * heads.dim);
-    if q.cols() != query || heads.key_value == 0 || !heads.query.is_multiple_of(heads.key_value) {
+    if q.cols() != query || query == 0 || heads.key_value == 0 || !heads.query.is_multiple_of(heads.key_value)
+    {
         return Err(shapes("attention", q, &[heads.query, heads.key_value, heads.dim]));
     }
     if k.cols() != key_value || v.shape() != k.shape() {

@@ -32,6 +32,7 @@ impl Tensor {
     /// # Errors
     /// [`Error::Shapes`](crate::Error::Shapes) if the sizes differ.
     pub fn sub(&self, other: &Tensor) -> Result<Tensor> {
+        same_shape("sub", self, other)?;
         self.add(&other.scale(-1.0))
     }
 
