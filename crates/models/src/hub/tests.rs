@@ -22,6 +22,8 @@ struct State {
     cut: Option<String>,
     /// Sent instead of the sha256.
     etag: Option<String>,
+    /// The host that large files are redirected to, as the official hub does.
+    elsewhere: Option<String>,
     /// Status for every request.
     refuse: Option<u16>,
     /// `PATH RANGE AUTHORIZATION` of each request.
@@ -103,8 +105,17 @@ fn respond(state: &mut State, path: &str, range: &str) -> (String, Vec<u8>) {
     if let Some(code) = state.refuse {
         return error(code);
     }
-    let name = path.split("/resolve/").nth(1).and_then(|rest| rest.split_once('/')).unwrap_or_default().1;
+    let asked = path.split("/resolve/").nth(1).and_then(|rest| rest.split_once('/'));
+    let name = asked.map_or_else(|| path.trim_start_matches("/cdn/"), |asked| asked.1);
     let Some(bytes) = state.files.get(name) else { return error(404) };
+    if let (Some(host), Some(_), SINGLE) = (&state.elsewhere, asked, name) {
+        let head = format!(
+            "HTTP/1.1 302 Found\r\nLocation: http://{host}/cdn/{name}\r\nX-Linked-Etag: \"{}\"\r\n\
+             ETag: \"other\"\r\nX-Repo-Commit: {COMMIT}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+            hex(bytes)
+        );
+        return (head, Vec::new());
+    }
     let (first, last) = range.strip_prefix("bytes=").and_then(|range| range.split_once('-')).unwrap();
     let first: usize = first.parse().unwrap();
     let last = last.parse().unwrap_or(bytes.len() - 1).min(bytes.len() - 1);
@@ -205,6 +216,19 @@ fn a_cut_connection_is_taken_up_where_it_broke() {
     assert_eq!(fs::read(folder.join(SINGLE)).unwrap(), weights());
     let ranges: Vec<String> = server.seen().into_iter().filter(|request| request.contains(SINGLE)).collect();
     assert!(ranges.iter().any(|request| request.contains("bytes=20000-")), "{ranges:?}");
+}
+
+#[test]
+fn large_files_come_from_where_the_hub_redirects_to() {
+    let (server, cache) = (model(&weights()), tempfile::tempdir().unwrap());
+    server.set(|state| {
+        state.elsewhere = Some(server.address.clone());
+        state.cut = Some(SINGLE.to_owned());
+    });
+    let folder = resolve(ID, &server.options(cache.path()), &mut ()).unwrap();
+    assert_eq!(fs::read(folder.join(SINGLE)).unwrap(), weights());
+    assert!(cache.path().join("models--org--tiny/blobs").join(hex(&weights())).is_file());
+    assert!(server.seen().iter().any(|request| request.starts_with("/cdn/model.safetensors bytes=20000-")));
 }
 
 #[test]

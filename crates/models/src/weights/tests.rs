@@ -110,7 +110,8 @@ fn every_float_type_is_read_at_any_alignment() {
         .chain(half::f16::from_f32(0.5).to_le_bytes())
         .chain(half::bf16::from_f32(-8.0).to_le_bytes())
         .collect();
-    let entry = |dtype: &str, at: usize, to: usize| json!({"dtype": dtype, "shape": [1], "data_offsets": [at, to]});
+    let entry =
+        |dtype: &str, at: usize, to: usize| json!({"dtype": dtype, "shape": [1], "data_offsets": [at, to]});
     let header = json!({
         "u": entry("U8", 0, 1), "f": entry("F32", 1, 5), "d": entry("F64", 5, 13), "h": entry("F16", 13, 15),
         "b": entry("BF16", 15, 17)
