@@ -29,7 +29,7 @@ fn main() {
     updates();
 }
 
-/// Numbers that look random, in [-1, 1].
+/// Numbers that look random, in `[-1, 1]`.
 fn noise(len: usize) -> Vec<f32> {
     (0..len as u64).map(|i| (dropout::row_key(i, &[]) >> 40) as f32 / 8_388_608.0 - 1.0).collect()
 }
@@ -45,7 +45,7 @@ fn measure(name: &str, amount: usize, unit: &str, mut work: impl FnMut()) {
     println!("{name:<44} {:>8.3} ms {:>8.1} {unit}", best * 1e3, amount as f64 / best * 1e-9);
 }
 
-/// Products with weights [out, in]: transposed going forward, as they are going back; and those of LoRA.
+/// Products with weights `[out, in]`: transposed going forward, as they are going back; and those of LoRA.
 fn products() {
     for (inner, outer) in [(D, D), (D, FFN), (FFN, D), (D, 8), (8, D)] {
         let (x, dy, w) = (noise(N * inner), noise(N * outer), noise(inner * outer));

@@ -2,8 +2,8 @@
 //! and windowed decoders, grouped heads, prefix keys and adaption prompts.
 //!
 //! A task is one span and one head. It packs the keys and values it needs, then walks over its queries in
-//! tiles of a few rows, so that a tile's scores stay in the cache; no [queries, keys] matrix outlives a tile.
-//! The backward computes the probabilities again from the scores and `log_sum`.
+//! tiles of a few rows, so that a tile's scores stay in the cache; no `[queries, keys]` matrix outlives a
+//! tile. The backward computes the probabilities again from the scores and `log_sum`.
 
 mod backward;
 mod forward;
@@ -57,9 +57,9 @@ pub enum Mask {
 /// Dropout of attention probabilities.
 #[derive(Clone, Copy, Debug)]
 pub struct Dropout<'a> {
-    /// Probability of dropping one, in [0, 1].
+    /// Probability of dropping one, in `[0, 1]`.
     pub p: f32,
-    /// [nq]: one key per query row; combined with the head, and with the key's place in its span as the
+    /// `[nq]`: one key per query row; combined with the head, and with the key's place in its span as the
     /// column.
     pub row_keys: &'a [u64],
 }
@@ -80,11 +80,11 @@ pub struct Attention<'a> {
 /// The gradients that [`backward()`] is to compute.
 #[derive(Debug, Default)]
 pub struct Grads<'a> {
-    /// [nq, query * dim].
+    /// `[nq, query * dim]`.
     pub dq: Option<&'a mut [f32]>,
-    /// [nk, key_value * dim].
+    /// `[nk, key_value * dim]`.
     pub dk: Option<&'a mut [f32]>,
-    /// [nk, key_value * dim].
+    /// `[nk, key_value * dim]`.
     pub dv: Option<&'a mut [f32]>,
 }
 
@@ -93,9 +93,9 @@ const SERIAL: usize = 32 * 1024;
 
 /// `out = dropout(softmax(scale q k^T)) v` per span and head.
 ///
-/// `out` and `q` [nq, query * dim]; `k` and `v` [nk, key_value * dim]; `log_sum` [nq, query] receives the
-/// logarithm of the sum of the exponentials of each query's scores, which [`backward()`] needs. A query that
-/// sees no key, and a row of no span, gives zeros.
+/// `out` and `q` `[nq, query * dim]`; `k` and `v` `[nk, key_value * dim]`; `log_sum` `[nq, query]` receives
+/// the logarithm of the sum of the exponentials of each query's scores, which [`backward()`] needs. A query
+/// that sees no key, and a row of no span, gives zeros.
 pub fn forward(out: &mut [f32], log_sum: &mut [f32], q: &[f32], k: &[f32], v: &[f32], a: &Attention<'_>) {
     let (query_cols, _) = a.columns();
     assert_eq!(out.len(), q.len(), "queries and outputs differ in length");
@@ -111,7 +111,7 @@ pub fn forward(out: &mut [f32], log_sum: &mut [f32], q: &[f32], k: &[f32], v: &[
 
 /// Gradients of [`forward()`], each only if asked for, from its inputs, its output and `log_sum`.
 ///
-/// `dout` and `out` [nq, query * dim]; the rest as in [`forward()`]. Rows that no span covers get zeros.
+/// `dout` and `out` `[nq, query * dim]`; the rest as in [`forward()`]. Rows that no span covers get zeros.
 #[expect(clippy::too_many_arguments, reason = "the gradients, and what the forward took and gave")]
 pub fn backward(
     grads: Grads<'_>,

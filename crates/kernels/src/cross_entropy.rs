@@ -7,9 +7,9 @@ use crate::softmax::exponentials;
 
 /// `losses[i] = -sum_j target[i, j] log softmax(logits[i])[j]`, unscaled, per row.
 ///
-/// The target is `1 - smoothing` on the label plus `smoothing / c` everywhere. `losses` [n]; `logits` [n, c];
-/// `labels` [n], each below c. `grad` [n, c], if asked for, receives `softmax(logits) - target`: the caller
-/// scales it.
+/// The target is `1 - smoothing` on the label plus `smoothing / c` everywhere. `losses` `[n]`; `logits`
+/// `[n, c]`; `labels` `[n]`, each below c. `grad` `[n, c]`, if asked for, receives `softmax(logits) - target`:
+/// the caller scales it.
 pub fn cross_entropy(
     losses: &mut [f32],
     grad: Option<&mut [f32]>,
@@ -69,7 +69,7 @@ fn losses_only(losses: &mut [f32], logits: &[f32], labels: &[u32], smoothing: f3
     );
 }
 
-/// The loss of one row: `log_sum` is the logarithm of the sum of the exponentials of `x` [c].
+/// The loss of one row: `log_sum` is the logarithm of the sum of the exponentials of `x` `[c]`.
 #[inline(always)]
 fn row_loss(x: &[f32], log_sum: f32, label: usize, smoothing: f32) -> f32 {
     let sharp = log_sum - x[label];

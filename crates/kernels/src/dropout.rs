@@ -18,9 +18,9 @@ fn mix(x: u64) -> u64 {
     x ^ (x >> 31)
 }
 
-/// `out = x / (1 - p)` where kept, else 0; each element is dropped with probability `p` in [0, 1].
+/// `out = x / (1 - p)` where kept, else 0; each element is dropped with probability `p` in `[0, 1]`.
 ///
-/// `out` and `x` [n, cols]; `row_keys` [n]. The backward is the same call on `dy`.
+/// `out` and `x` `[n, cols]`; `row_keys` `[n]`. The backward is the same call on `dy`.
 pub fn dropout(out: &mut [f32], x: &[f32], cols: usize, row_keys: &[u64], p: f32) {
     assert!(
         out.len() == x.len() && x.len() == row_keys.len() * cols,
@@ -51,7 +51,7 @@ pub(crate) struct Keep {
 }
 
 impl Keep {
-    /// The rule for rate `p` in [0, 1].
+    /// The rule for rate `p` in `[0, 1]`.
     pub(crate) fn new(p: f32) -> Self {
         assert!((0.0..=1.0).contains(&p), "dropout rate is not in [0, 1]");
         let scale = if p < 1.0 { 1.0 / (1.0 - p) } else { 0.0 };

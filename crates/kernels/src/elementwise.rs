@@ -127,7 +127,7 @@ pub fn recip(out: &mut [f32], x: &[f32]) {
     );
 }
 
-/// `out[i, j] = x[i, j] + row[j]`: `out` and `x` [n, d], `row` [d].
+/// `out[i, j] = x[i, j] + row[j]`: `out` and `x` `[n, d]`, `row` `[d]`.
 pub fn add_row(out: &mut [f32], x: &[f32], row: &[f32]) {
     with_row(
         out,
@@ -138,7 +138,7 @@ pub fn add_row(out: &mut [f32], x: &[f32], row: &[f32]) {
     );
 }
 
-/// `out[i, j] = x[i, j] row[j]`: `out` and `x` [n, d], `row` [d].
+/// `out[i, j] = x[i, j] row[j]`: `out` and `x` `[n, d]`, `row` `[d]`.
 pub fn mul_row(out: &mut [f32], x: &[f32], row: &[f32]) {
     with_row(
         out,
@@ -166,7 +166,7 @@ fn with_row(out: &mut [f32], x: &[f32], row: &[f32], f: impl Fn(f32, f32) -> f32
     );
 }
 
-/// `out[j] = sum_i x[i, j]`: `out` [d], `x` [n, d].
+/// `out[j] = sum_i x[i, j]`: `out` `[d]`, `x` `[n, d]`.
 pub fn sum_columns(out: &mut [f32], x: &[f32]) {
     let d = out.len();
     assert!(d > 0 && x.len().is_multiple_of(d) || x.is_empty(), "input is not [n, out.len()]");
@@ -182,7 +182,7 @@ pub fn sum_columns(out: &mut [f32], x: &[f32]) {
     );
 }
 
-/// `out[j] = sum_i a[i, j] b[i, j]`: `out` [d], `a` and `b` [n, d].
+/// `out[j] = sum_i a[i, j] b[i, j]`: `out` `[d]`, `a` and `b` `[n, d]`.
 pub fn dot_columns(out: &mut [f32], a: &[f32], b: &[f32]) {
     let d = out.len();
     assert_eq!(a.len(), b.len(), "inputs differ in length");
@@ -200,7 +200,7 @@ pub fn dot_columns(out: &mut [f32], a: &[f32], b: &[f32]) {
     );
 }
 
-/// `out[i] = sum_j x[i, j]`: `out` [n], `x` [n, cols].
+/// `out[i] = sum_j x[i, j]`: `out` `[n]`, `x` `[n, cols]`.
 pub fn sum_rows(out: &mut [f32], x: &[f32], cols: usize) {
     assert_eq!(x.len(), out.len() * cols, "input is not [out.len(), cols]");
     for_row_results(

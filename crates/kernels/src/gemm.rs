@@ -13,13 +13,13 @@ pub struct Mat<'a> {
 }
 
 impl<'a> Mat<'a> {
-    /// The whole of `data` [rows, cols], row-major and contiguous.
+    /// The whole of `data` `[rows, cols]`, row-major and contiguous.
     pub fn new(data: &'a [f32], rows: usize, cols: usize) -> Self {
         assert_eq!(data.len(), rows * cols, "matrix data does not have rows x cols elements");
         Self { data, rows, cols, row_stride: cols, col_stride: 1 }
     }
 
-    /// The transpose [cols, rows].
+    /// The transpose `[cols, rows]`.
     pub fn t(self) -> Self {
         let Self { data, rows, cols, row_stride, col_stride } = self;
         Self { data, rows: cols, cols: rows, row_stride: col_stride, col_stride: row_stride }
@@ -35,12 +35,12 @@ impl<'a> Mat<'a> {
         self.cols
     }
 
-    /// The columns in `range` of every row: [rows, range.len()].
+    /// The columns in `range` of every row: `[rows, range.len()]`.
     pub fn columns(self, range: Range<usize>) -> Self {
         self.t().row_range(range).t()
     }
 
-    /// The rows in `range`: [range.len(), cols].
+    /// The rows in `range`: `[range.len(), cols]`.
     pub fn row_range(self, range: Range<usize>) -> Self {
         assert!(range.start <= range.end && range.end <= self.rows, "range outside the matrix");
         let first = (range.start * self.row_stride).min(self.data.len());
@@ -55,7 +55,7 @@ impl<'a> Mat<'a> {
     }
 }
 
-/// `out = alpha a b`, or `out += alpha a b` with `accumulate`. `out` is [a.rows, b.cols], row-major, and is
+/// `out = alpha a b`, or `out += alpha a b` with `accumulate`. `out` is `[a.rows, b.cols]`, row-major, and is
 /// all zero (or unchanged) when the inner dimension is 0.
 pub fn matmul(out: &mut [f32], a: Mat<'_>, b: Mat<'_>, alpha: f32, accumulate: bool) {
     let (m, k, n) = (a.rows, a.cols, b.cols);
@@ -109,7 +109,7 @@ mod tests {
     /// Relative to 1 + |expected|: sums of at most 300 products of size 1.
     const TOLERANCE: f64 = 1e-5;
 
-    /// `alpha a b + c` by the definition; `a` [m, k] and `b` [k, n].
+    /// `alpha a b + c` by the definition; `a` `[m, k]` and `b` `[k, n]`.
     fn reference(alpha: f64, a: &[f64], b: &[f64], c: &[f64], (m, k, n): (usize, usize, usize)) -> Vec<f64> {
         let element = |i: usize, j: usize| (0..k).map(|p| a[i * k + p] * b[p * n + j]).sum::<f64>();
         (0..m * n).map(|at| alpha * element(at / n, at % n) + c[at]).collect()

@@ -78,7 +78,7 @@ pub fn sigmoid(x: f32) -> f32 {
 /// The error function: relative error below 4e-7, 1 from 4 on.
 #[inline(always)]
 pub fn erf(x: f32) -> f32 {
-    // erf |x| = 1 - exp(-|x| p(|x|)) with a smooth p = -ln(erfc)/x, fitted on [0, 4].
+    // erf |x| = 1 - exp(-|x| p(|x|)) with a smooth p = -ln(erfc)/x, fitted on `[0, 4]`.
     let t = if x.abs() > 4.0 { 4.0 } else { x.abs() };
     let p = (-9.256_271e-6_f32)
         .mul_add(t, 1.176_413_3e-4)
@@ -96,7 +96,7 @@ pub fn erf(x: f32) -> f32 {
 mod tests {
     use super::{erf, exp, sigmoid, tanh};
 
-    /// Largest relative and absolute error of `f` over a dense grid on [-to, to].
+    /// Largest relative and absolute error of `f` over a dense grid on `[-to, to]`.
     fn errors(to: f64, f: fn(f32) -> f32, exact: impl Fn(f64) -> f64) -> (f64, f64) {
         const STEPS: i32 = 400_000;
         let error = |i: i32| {

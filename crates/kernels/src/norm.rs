@@ -6,7 +6,7 @@ use crate::reduce::{sum, sum_of, sum_of2};
 
 /// `out = (x - mean) r weight + bias` per row, with `r = 1 / sqrt(variance + eps)`, the variance over d.
 ///
-/// `out` and `x` [n, d]; `weight` and `bias` [d]; `stats` [n, 2] receives each row's mean and `r`.
+/// `out` and `x` `[n, d]`; `weight` and `bias` `[d]`; `stats` `[n, 2]` receives each row's mean and `r`.
 pub fn layer_norm(out: &mut [f32], stats: &mut [f32], x: &[f32], weight: &[f32], bias: &[f32], eps: f32) {
     let d = weight.len();
     check_rows(x, d, stats.len(), 2);
@@ -46,8 +46,8 @@ fn moments(x: &[f32], eps: f32) -> (f32, f32) {
 /// Gradients of [`layer_norm`]; each is computed only if asked for.
 ///
 /// With `h = (x - mean) r` and `g = dy weight`: `dx = r (g - mean(g) - h mean(g h))`, `dweight = sum_n dy h`,
-/// `dbias = sum_n dy`. `dx`, `dy`, `x` [n, d]; `dweight`, `dbias`, `weight` [d]; `stats` [n, 2] from the
-/// forward.
+/// `dbias = sum_n dy`. `dx`, `dy`, `x` `[n, d]`; `dweight`, `dbias`, `weight` `[d]`; `stats` `[n, 2]` from
+/// the forward.
 pub fn layer_norm_backward(
     dx: Option<&mut [f32]>,
     dweight: Option<&mut [f32]>,
@@ -124,7 +124,7 @@ fn weight_gradient(dweight: &mut [f32], dy: &[f32], x: &[f32], row: impl Fn(usiz
 
 /// `out = x r weight` per row, with `r = 1 / sqrt(mean(x^2) + eps)`.
 ///
-/// `out` and `x` [n, d]; `weight` [d]; `stats` [n] receives each row's `r`.
+/// `out` and `x` `[n, d]`; `weight` `[d]`; `stats` `[n]` receives each row's `r`.
 pub fn rms_norm(out: &mut [f32], stats: &mut [f32], x: &[f32], weight: &[f32], eps: f32) {
     let d = weight.len();
     check_rows(x, d, stats.len(), 1);
@@ -151,7 +151,7 @@ pub fn rms_norm(out: &mut [f32], stats: &mut [f32], x: &[f32], weight: &[f32], e
 /// Gradients of [`rms_norm`]; each is computed only if asked for.
 ///
 /// With `h = x r` and `g = dy weight`: `dx = r (g - h mean(g h))`, `dweight = sum_n dy h`. `dx`, `dy`, `x`
-/// [n, d]; `dweight`, `weight` [d]; `stats` [n] from the forward.
+/// `[n, d]`; `dweight`, `weight` `[d]`; `stats` `[n]` from the forward.
 pub fn rms_norm_backward(
     dx: Option<&mut [f32]>,
     dweight: Option<&mut [f32]>,
@@ -196,7 +196,7 @@ fn rms_norm_dx(dx: &mut [f32], dy: &[f32], x: &[f32], weight: &[f32], stats: &[f
     );
 }
 
-/// `x` is [n, d] and a slice of `len` elements [n, per_row].
+/// `x` is `[n, d]` and a slice of `len` elements `[n, per_row]`.
 fn check_rows(x: &[f32], d: usize, len: usize, per_row: usize) {
     assert!(d > 0 && x.len().is_multiple_of(d), "input is not [n, weight.len()]");
     assert_eq!(x.len() / d * per_row, len, "statistics do not fit the number of rows");

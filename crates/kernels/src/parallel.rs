@@ -74,7 +74,7 @@ pub(crate) fn update(out: &mut [f32], x: &[f32], f: impl Fn(f32, f32) -> f32 + S
     out.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).for_each(|(out, x)| run(out, x));
 }
 
-/// Splits `out` [n, cols] into chunks of rows and calls `work(first row, rows)` for each.
+/// Splits `out` `[n, cols]` into chunks of rows and calls `work(first row, rows)` for each.
 #[inline(always)]
 pub(crate) fn for_rows(out: &mut [f32], cols: usize, work: impl Fn(usize, &mut [f32]) + Sync) {
     if out.is_empty() {
@@ -93,8 +93,8 @@ pub(crate) fn for_rows(out: &mut [f32], cols: usize, work: impl Fn(usize, &mut [
     out.par_chunks_mut(rows * cols).enumerate().for_each(|(i, chunk)| run(i * rows, chunk));
 }
 
-/// Splits `out` [n, cols] and `side` [n, side_cols] into the same chunks of rows: `work(first row, rows, side
-/// rows)`.
+/// Splits `out` `[n, cols]` and `side` `[n, side_cols]` into the same chunks of rows: `work(first row, rows,
+/// side rows)`.
 #[inline(always)]
 pub(crate) fn for_rows_with(
     (out, cols): (&mut [f32], usize),

@@ -3,7 +3,7 @@
 use crate::parallel::for_rows;
 use std::ops::Range;
 
-/// `out[i] = x[index[i]]`, row by row: `out` [index.len(), cols], `x` [n, cols], each index below n.
+/// `out[i] = x[index[i]]`, row by row: `out` `[index.len(), cols]`, `x` `[n, cols]`, each index below n.
 pub fn gather_rows(out: &mut [f32], x: &[f32], index: &[u32], cols: usize) {
     assert_eq!(out.len(), index.len() * cols, "output is not [index.len(), cols]");
     check_index(index, x.len(), cols);
@@ -20,8 +20,8 @@ pub fn gather_rows(out: &mut [f32], x: &[f32], index: &[u32], cols: usize) {
     );
 }
 
-/// `out[index[i]] += dy[i]` over a zeroed `out` [n, cols]: the backward of [`gather_rows`]. `dy`
-/// [index.len(), cols]. Rows that share an index are added in the order of `index`.
+/// `out[index[i]] += dy[i]` over a zeroed `out` `[n, cols]`: the backward of [`gather_rows`]. `dy`
+/// `[index.len(), cols]`. Rows that share an index are added in the order of `index`.
 pub fn scatter_add_rows(out: &mut [f32], dy: &[f32], index: &[u32], cols: usize) {
     assert_eq!(dy.len(), index.len() * cols, "input is not [index.len(), cols]");
     check_index(index, out.len(), cols);
@@ -41,8 +41,8 @@ fn check_index(index: &[u32], len: usize, cols: usize) {
     assert!(index.iter().all(|&i| (i as usize) < rows), "index outside the rows");
 }
 
-/// `out[s]` = the mean of the rows of `x` in segment s; zeros for an empty one. `out` [segments.len(), cols],
-/// `x` [n, cols].
+/// `out[s]` = the mean of the rows of `x` in segment s; zeros for an empty one. `out` `[segments.len(),
+/// cols]`, `x` `[n, cols]`.
 pub fn segment_mean(out: &mut [f32], x: &[f32], segments: &[Range<usize>], cols: usize) {
     assert_eq!(out.len(), segments.len() * cols, "output is not [segments.len(), cols]");
     check_segments(segments, x.len(), cols);
@@ -64,7 +64,7 @@ pub fn segment_mean(out: &mut [f32], x: &[f32], segments: &[Range<usize>], cols:
 }
 
 /// `dx[i] = dy[s] / len(s)` for row i of segment s, summed where segments overlap; rows outside every segment
-/// become zero. `dx` [n, cols], `dy` [segments.len(), cols].
+/// become zero. `dx` `[n, cols]`, `dy` `[segments.len(), cols]`.
 pub fn segment_mean_backward(dx: &mut [f32], dy: &[f32], segments: &[Range<usize>], cols: usize) {
     assert_eq!(dy.len(), segments.len() * cols, "input is not [segments.len(), cols]");
     check_segments(segments, dx.len(), cols);
@@ -86,7 +86,7 @@ fn check_segments(segments: &[Range<usize>], len: usize, cols: usize) {
     assert!(segments.iter().all(inside), "segment outside the rows");
 }
 
-/// `out = x[:, range]`: `out` [n, range.len()], `x` [n, x_cols].
+/// `out = x[:, range]`: `out` `[n, range.len()]`, `x` `[n, x_cols]`.
 pub fn copy_columns(out: &mut [f32], x: &[f32], x_cols: usize, range: Range<usize>) {
     let width = check_columns(out.len(), x.len(), x_cols, &range);
     for_rows(
@@ -102,8 +102,8 @@ pub fn copy_columns(out: &mut [f32], x: &[f32], x_cols: usize, range: Range<usiz
     );
 }
 
-/// `out[:, range] = x`, zero in the other columns: `out` [n, out_cols], `x` [n, range.len()]. The backward of
-/// [`copy_columns`].
+/// `out[:, range] = x`, zero in the other columns: `out` `[n, out_cols]`, `x` `[n, range.len()]`. The
+/// backward of [`copy_columns`].
 pub fn place_columns(out: &mut [f32], x: &[f32], out_cols: usize, range: Range<usize>) {
     let width = check_columns(x.len(), out.len(), out_cols, &range);
     for_rows(
@@ -119,7 +119,7 @@ pub fn place_columns(out: &mut [f32], x: &[f32], out_cols: usize, range: Range<u
     );
 }
 
-/// `narrow` elements are [n, range.len()] and `wide` elements [n, cols]; returns the range's length.
+/// `narrow` elements are `[n, range.len()]` and `wide` elements `[n, cols]`; returns the range's length.
 fn check_columns(narrow: usize, wide: usize, cols: usize, range: &Range<usize>) -> usize {
     assert!(range.start <= range.end && range.end <= cols, "columns outside the matrix");
     assert!(wide.checked_rem(cols).unwrap_or(wide) == 0, "matrix is not [n, columns]");

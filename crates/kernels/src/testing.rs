@@ -5,7 +5,7 @@ use crate::dropout::row_key;
 /// Sizes at and around the edges of vectors and blocks.
 pub(crate) const SIZES: [usize; 6] = [1, 7, 17, 33, 64, 130];
 
-/// Numbers that look random, in [-1, 1]; another series for each `seed`.
+/// Numbers that look random, in `[-1, 1]`; another series for each `seed`.
 pub(crate) fn noise(seed: u64, len: usize) -> Vec<f32> {
     (0..len as u64).map(|i| (row_key(seed, &[i]) >> 40) as f32 / 8_388_608.0 - 1.0).collect()
 }

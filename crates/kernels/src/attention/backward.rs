@@ -36,30 +36,30 @@ struct Scratch {
 /// Packed for all query heads that share a key head.
 #[derive(Default)]
 struct Keys {
-    /// Keys, [nk, padded(dim)].
+    /// Keys, `[nk, padded(dim)]`.
     k: Vec<f32>,
-    /// Keys times scale, [dim, padded(nk)].
+    /// Keys times scale, `[dim, padded(nk)]`.
     k_columns: Vec<f32>,
-    /// Values, [dim, padded(nk)].
+    /// Values, `[dim, padded(nk)]`.
     v_columns: Vec<f32>,
 }
 
-/// Gradients of keys and values, [nk, padded(dim)].
+/// Gradients of keys and values, `[nk, padded(dim)]`.
 #[derive(Default)]
 struct Sums {
     dk: Vec<f32>,
     dv: Vec<f32>,
 }
 
-/// Of one query head: its packed rows, [nq, padded(dim)], and a tile's results.
+/// Of one query head: its packed rows, `[nq, padded(dim)]`, and a tile's results.
 #[derive(Default)]
 struct Rows {
     q: Vec<f32>,
     dout: Vec<f32>,
-    /// [tile, columns].
+    /// `[tile, columns]`.
     probs: Vec<f32>,
     dscores: Vec<f32>,
-    /// [tile, padded(dim)].
+    /// `[tile, padded(dim)]`.
     dq: Vec<f32>,
 }
 
@@ -153,7 +153,7 @@ fn through_softmax(probs: &mut [f32], dscores: &mut [f32], task: &Task<'_>, tile
     }
 }
 
-/// Copies `from` [nk, padded(dim)] to the place of `block` in a key-shaped gradient.
+/// Copies `from` `[nk, padded(dim)]` to the place of `block` in a key-shaped gradient.
 fn store(to: Option<&Shared<'_>>, block: &Block<'_>, from: &[f32]) {
     let Some(to) = to else { return };
     let width = padded(block.cols.len());

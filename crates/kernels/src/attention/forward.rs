@@ -8,14 +8,14 @@ use super::tile::Tile;
 use crate::parallel::vectorized;
 use std::cell::RefCell;
 
-/// What the tasks of [`super::forward()`] read: [nq, query * dim] and twice [nk, key_value * dim].
+/// What the tasks of [`super::forward()`] read: `[nq, query * dim]` and twice `[nk, key_value * dim]`.
 pub(super) struct Input<'a> {
     pub(super) q: &'a [f32],
     pub(super) k: &'a [f32],
     pub(super) v: &'a [f32],
 }
 
-/// What they write: [nq, query * dim], and [nq, query] as one column.
+/// What they write: `[nq, query * dim]`, and `[nq, query]` as one column.
 pub(super) struct Output<'a> {
     pub(super) out: Shared<'a>,
     pub(super) log_sum: Shared<'a>,

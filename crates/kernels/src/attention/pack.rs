@@ -49,7 +49,7 @@ impl<'a> Block<'a> {
         packed
     }
 
-    /// The transpose times `factor`, [cols, padded(rows)], in `buffer`.
+    /// The transpose times `factor`, `[cols, padded(rows)]`, in `buffer`.
     #[inline(always)]
     pub(super) fn pack_columns<'b>(&self, buffer: &'b mut Vec<f32>, factor: f32) -> &'b [f32] {
         let width = padded(self.rows.len());
@@ -75,7 +75,7 @@ pub(super) struct Shared<'a> {
 unsafe impl Sync for Shared<'_> {}
 
 impl<'a> Shared<'a> {
-    /// `data` [n, cols].
+    /// `data` `[n, cols]`.
     pub(super) fn new(data: &'a mut [f32], cols: usize) -> Self {
         Self { start: data.as_mut_ptr(), len: data.len(), cols, borrow: PhantomData }
     }

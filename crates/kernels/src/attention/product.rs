@@ -7,10 +7,10 @@ use pulp::{Simd, WithSimd};
 /// Rows of `out` in registers at a time: with two vectors a row, 12 accumulators of the 16 registers of AVX2.
 const ROWS: usize = 6;
 
-/// `out[i, j] = sum_p a(i, p) b[p, j]` for `out` [m, n], or `+=` with `accumulate`. n is a multiple of
+/// `out[i, j] = sum_p a(i, p) b[p, j]` for `out` `[m, n]`, or `+=` with `accumulate`. n is a multiple of
 /// [`PAD`].
 pub(super) struct Product<'a> {
-    /// [m, n], contiguous.
+    /// `[m, n]`, contiguous.
     pub(super) out: &'a mut [f32],
     pub(super) a: &'a [f32],
     /// Distances in `a` from one i to the next and from one p to the next.

@@ -30,13 +30,13 @@ impl<'a> Task<'a> {
         self.head * dim..(self.head + 1) * dim
     }
 
-    /// This task's part of a query-shaped matrix, [nq, query * dim].
+    /// This task's part of a query-shaped matrix, `[nq, query * dim]`.
     pub(super) fn queries<'b>(&self, data: &'b [f32]) -> Block<'b> {
         let Heads { query, dim, .. } = self.attention.heads;
         Block { data, stride: query * dim, rows: self.span.queries.clone(), cols: self.cols() }
     }
 
-    /// This task's part of a key-shaped matrix, [nk, key_value * dim].
+    /// This task's part of a key-shaped matrix, `[nk, key_value * dim]`.
     pub(super) fn keys<'b>(&self, data: &'b [f32]) -> Block<'b> {
         let Heads { query, key_value, dim, .. } = self.attention.heads;
         let head = self.head * key_value / query;
@@ -50,12 +50,12 @@ impl<'a> Task<'a> {
         self.attention.dropout.map(|d| RowDropout::new(d, row, self.head, tile.cols.start))
     }
 
-    /// Place of row `i` of a tile in a [nq, query] matrix.
+    /// Place of row `i` of a tile in a `[nq, query]` matrix.
     pub(super) fn place(&self, tile: &Tile, i: usize) -> usize {
         (self.span.queries.start + tile.rows.start + i) * self.attention.heads.query + self.head
     }
 
-    /// Copies a tile's rows, [tile, padded(dim)], to their place in a query-shaped matrix.
+    /// Copies a tile's rows, `[tile, padded(dim)]`, to their place in a query-shaped matrix.
     pub(super) fn store_queries(&self, to: &Shared<'_>, tile: &Tile, from: &[f32]) {
         let width = from.len() / tile.rows.len();
         for (i, from) in from.chunks_exact(width).enumerate() {

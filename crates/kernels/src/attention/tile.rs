@@ -42,7 +42,8 @@ impl Tile {
         keys.start - self.cols.start..keys.end - self.cols.start
     }
 
-    /// `out` [rows, cols] = the tile's rows of `left` [nq, w] times its columns of `right` [dim, padded(nk)].
+    /// `out` `[rows, cols]` = the tile's rows of `left` `[nq, w]` times its columns of `right`
+    /// `[dim, padded(nk)]`.
     pub(super) fn across(&self, out: &mut [f32], left: &[f32], right: &[f32]) {
         let (width, b_stride) = (left.len() / self.nq, padded(self.nk));
         let size = (self.rows.len(), right.len().checked_div(b_stride).unwrap_or(0), self.cols.len());
@@ -50,7 +51,7 @@ impl Tile {
         Product { out, a, a_strides: (width, 1), b, b_stride, size, accumulate: false }.run();
     }
 
-    /// `out` [rows, w] = `weights` [rows, cols] times the tile's keys of `right` [nk, w].
+    /// `out` `[rows, w]` = `weights` `[rows, cols]` times the tile's keys of `right` `[nk, w]`.
     pub(super) fn over_keys(&self, out: &mut [f32], weights: &[f32], right: &[f32]) {
         let width = out.len() / self.rows.len();
         let size = (self.rows.len(), self.keys(), width);
@@ -59,7 +60,7 @@ impl Tile {
         Product { out, a: weights, a_strides, b, b_stride: width, size, accumulate: false }.run();
     }
 
-    /// The tile's keys of `out` [nk, w] += `weights`^T [cols, rows] times its rows of `right` [nq, w].
+    /// The tile's keys of `out` `[nk, w]` += `weights`^T `[cols, rows]` times its rows of `right` `[nq, w]`.
     pub(super) fn onto_keys(&self, out: &mut [f32], weights: &[f32], right: &[f32]) {
         let width = right.len() / self.nq;
         let size = (self.keys(), self.rows.len(), width);
