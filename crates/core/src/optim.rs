@@ -70,7 +70,7 @@ mod tests {
     fn three_steps_give_the_values_of_torch() {
         /// A gradient, and the values after its step by the formula of `torch.optim.AdamW`, computed in f64: decay by
         /// `1 - lr weight_decay`, then `lr m' / (sqrt(v') + eps)`, with each gradient halved first.
-        const STEPS: [([f32; 2], [f32; 2]); 3] = [
+        const STEPS: [([f32; 2], [f64; 2]); 3] = [
             ([1.0, -4.0], [0.989_000_000, -1.988_000_000]),
             ([2.0, 0.5], [0.978_359_180, -1.980_286_654]),
             ([-3.0, 0.0], [0.978_046_811, -1.973_880_659]),
@@ -82,7 +82,8 @@ mod tests {
             optimizer.step(&mut params, &SETTINGS, 0.5).unwrap();
             let values = params.snapshot().swap_remove(0);
             // Three steps of f32 rounding of values up to 2.
-            let close = values.iter().zip(expected).all(|(ours, theirs)| (ours - theirs).abs() < 1e-6);
+            let close =
+                values.iter().zip(expected).all(|(&ours, theirs)| (f64::from(ours) - theirs).abs() < 1e-6);
             assert!(close, "step {}: {values:?}, not {expected:?}", optimizer.steps());
         }
     }

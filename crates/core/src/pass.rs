@@ -340,3 +340,89 @@ impl<'a> Run<'a> {
         Ok(Self { adapter: member.adapter, step, sequences, rows, side: Vec::new() })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Device, KeyValue, NoAdapter};
+
+    /// A side network that sums the blocks' outputs, times a factor; and a prefix of some keys.
+    struct Side {
+        factor: f32,
+        prefix: usize,
+    }
+
+    impl Adapter for Side {
+        fn prefix_tokens(&self) -> usize {
+            self.prefix
+        }
+
+        fn prefix(&self, _: &Step<'_>, _: usize) -> Result<Option<KeyValue>> {
+            let rows = Tensor::full(&Device::cpu(), &[self.prefix, 1], self.factor);
+            Ok(Some(KeyValue { key: rows.clone(), value: rows }))
+        }
+
+        fn state(&self, _: &Step<'_>, _: usize, x: &Tensor, side: &mut Vec<Tensor>) -> Result<()> {
+            let x = x.scale(self.factor);
+            match side.first_mut() {
+                Some(sum) => *sum = sum.add(&x)?,
+                None => side.push(x),
+            }
+            Ok(())
+        }
+
+        fn finish(&self, _: &Step<'_>, x: Tensor, side: &[Tensor]) -> Result<Tensor> {
+            side.iter().try_fold(x, |x, sum| x.add(sum))
+        }
+    }
+
+    fn column(values: &[f32]) -> Tensor {
+        Tensor::new(&Device::cpu(), &[values.len(), 1], values).unwrap()
+    }
+
+    /// Sequences of 2, 1 and 2 tokens; the first two share an adapter, the last has none.
+    fn check(with: impl FnOnce(&mut Pass<'_>)) {
+        let (mut batch, params) = (Batch::new(), Params::new());
+        [2, 1, 2].iter().for_each(|&tokens| batch.push(&vec![0; tokens], None, 0).unwrap());
+        let side = Side { factor: 10.0, prefix: 3 };
+        let members = [
+            Member { adapter: &side, params: &params, sequences: 2 },
+            Member { adapter: &NoAdapter, params: &params, sequences: 1 },
+        ];
+        with(&mut Pass::mixed(&batch, &members, Mode::Evaluate).unwrap());
+    }
+
+    #[test]
+    fn spans_hold_their_own_keys_and_their_runs_prefix() {
+        check(|pass| {
+            let prefix = column(&[7.0, 8.0, 9.0]);
+            let span = |queries, keys| Span { queries, keys };
+            let spans = pass.spans(&[Some(&prefix), None]);
+            assert_eq!(spans, [span(0..2, 0..5), span(2..3, 5..9), span(3..5, 9..11)]);
+            let x = column(&[0.0, 1.0, 2.0, 3.0, 4.0]);
+            let keys = pass.prepend(x, &[Some(&prefix), None], |s| pass.layout.sequence(s)).unwrap();
+            assert_eq!(keys.to_vec(), [7.0, 8.0, 9.0, 0.0, 1.0, 7.0, 8.0, 9.0, 2.0, 3.0, 4.0]);
+        });
+    }
+
+    #[test]
+    fn without_virtual_rows_nothing_is_copied() {
+        check(|pass| {
+            let x = column(&[0.0; 5]);
+            let before = x.device().pool_stats();
+            let same = pass.prepend(x, &[None, None], |s| pass.layout.sequence(s)).unwrap();
+            assert_eq!(same.device().pool_stats(), before);
+        });
+    }
+
+    #[test]
+    fn a_side_network_sees_its_own_rows_of_every_block() {
+        check(|pass| {
+            let x = column(&[1.0, 2.0, 3.0, 4.0, 5.0]);
+            pass.state(0, &x).unwrap();
+            pass.state(1, &x.scale(2.0)).unwrap();
+            let y = pass.finish(&x).unwrap();
+            assert_eq!(y.to_vec(), [31.0, 62.0, 93.0, 4.0, 5.0], "x + 10 (x + 2 x), and x");
+        });
+    }
+}
