@@ -41,8 +41,9 @@ fn check_index(index: &[u32], len: usize, cols: usize) {
     assert!(index.iter().all(|&i| (i as usize) < rows), "index outside the rows");
 }
 
-/// `out[s]` = the mean of the rows of `x` in segment s; zeros for an empty one. `out` `[segments.len(),
-/// cols]`, `x` `[n, cols]`.
+/// `out[s]` = the mean of the rows of `x` in segment s; zeros for an empty one.
+///
+/// `out` `[segments.len(), cols]`, `x` `[n, cols]`.
 pub fn segment_mean(out: &mut [f32], x: &[f32], segments: &[Range<usize>], cols: usize) {
     assert_eq!(out.len(), segments.len() * cols, "output is not [segments.len(), cols]");
     check_segments(segments, x.len(), cols);
