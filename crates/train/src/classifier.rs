@@ -1,0 +1,148 @@
+//! The classification task: a backbone with its adapter, pooling and head.
+
+use crate::rows::{Row, bucketed, pack};
+use crate::{Error, Result};
+use offshoot_core::nn::Head;
+use offshoot_core::{Adapter, Backbone, Device, Mode, Params, Pass, Rng, Tensor, forward};
+use offshoot_methods::{MethodConfig, Target};
+use offshoot_models::{Model, Pooling};
+
+/// A model that can be trained and asked: what one method grew on a backbone, and its head.
+pub struct Classifier {
+    /// The frozen model, or a fork of it whose own weights the method trains.
+    pub backbone: Box<dyn Backbone>,
+    /// The method's adapter.
+    pub adapter: Box<dyn Adapter>,
+    /// The method's settings, complete.
+    pub method: MethodConfig,
+    /// The task's head. Its weights are in `params`.
+    pub head: Head,
+    /// Everything that is trained.
+    pub params: Params,
+    /// What the head reads.
+    pub pooling: Pooling,
+    device: Device,
+}
+
+impl Classifier {
+    /// Grows a method and a head on a model. The seed decides all initial values.
+    ///
+    /// # Errors
+    /// If a setting of the method does not fit the model.
+    pub fn new(model: &Model, method: &MethodConfig, classes: usize, seed: u64) -> Result<Self> {
+        let rng = Rng::new(seed);
+        let (head, _) = model.new_head(classes, &mut rng.fork("head"))?;
+        Self::with_head(model, method, head, &mut rng.fork("adapter"))
+    }
+
+    /// Like [`new`](Self::new), with a head of the caller's.
+    ///
+    /// # Errors
+    /// If a setting of the method does not fit the model.
+    pub fn with_head(model: &Model, method: &MethodConfig, mut head: Head, rng: &mut Rng) -> Result<Self> {
+        let device = model.device().clone();
+        let mut backbone = model.backbone.fork();
+        let mut params = Params::new();
+        let mut method = method.clone();
+        method.resolve(backbone.shape());
+        let mut target = Target { backbone: backbone.as_mut(), params: &mut params, rng, device: &device };
+        let adapter = method.build(&mut target)?;
+        head.train(&mut params)?;
+        Ok(Self { backbone, adapter, method, head, params, pooling: model.pooling, device })
+    }
+
+    /// The logits `[sequences, classes]` of one pass.
+    ///
+    /// # Errors
+    /// As the model fails on the batch.
+    pub fn logits(&self, pass: &mut Pass<'_>) -> Result<Tensor> {
+        Ok(self.head.forward(&self.pooled(pass)?, pass.step())?)
+    }
+
+    /// The pooled representation `[sequences, d]` of one pass.
+    ///
+    /// # Errors
+    /// As the model fails on the batch.
+    pub fn pooled(&self, pass: &mut Pass<'_>) -> Result<Tensor> {
+        let hidden = forward(self.backbone.as_ref(), pass)?;
+        let layout = pass.layout();
+        match self.pooling {
+            Pooling::Mean => {
+                let real: Vec<_> = (0..layout.sequences()).map(|s| layout.real(s)).collect();
+                Ok(hidden.segment_mean(&real)?)
+            }
+            Pooling::Cls => Ok(hidden.gather_rows(&layout.first_rows())?),
+            Pooling::Pooler => {
+                let first = hidden.gather_rows(&layout.first_rows())?;
+                self.backbone.pooler(&first, pass)?.ok_or_else(|| Error::invalid("this model has no pooler"))
+            }
+        }
+    }
+
+    /// Logits of all rows, in their order, `classes` values each. `tokens` bounds the micro-batches.
+    ///
+    /// # Errors
+    /// As the model fails on a row.
+    pub fn evaluate(
+        &self,
+        rows: &[Row],
+        tokens: usize,
+        mut done: impl FnMut(usize),
+    ) -> Result<Vec<Vec<f32>>> {
+        self.each_batch(rows, tokens, |pass| {
+            let logits = self.logits(pass)?;
+            done(logits.rows());
+            Ok(logits)
+        })
+    }
+
+    /// Pooled representations of all rows, in their order.
+    ///
+    /// # Errors
+    /// As the model fails on a row.
+    pub fn features(
+        &self,
+        rows: &[Row],
+        tokens: usize,
+        mut done: impl FnMut(usize),
+    ) -> Result<Vec<Vec<f32>>> {
+        self.each_batch(rows, tokens, |pass| {
+            let pooled = self.pooled(pass)?;
+            done(pooled.rows());
+            Ok(pooled)
+        })
+    }
+
+    /// Trained values, and all values of the model with its adapter and head.
+    pub fn sizes(&self) -> (usize, usize) {
+        let frozen =
+            self.backbone.weights().iter().filter_map(|w| w.frozen_value()).map(Tensor::len).sum::<usize>();
+        (self.params.count(), self.params.count() + frozen)
+    }
+
+    /// Where its tensors live.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Runs `output` over rows bucketed by length and puts its rows back in order.
+    fn each_batch(
+        &self,
+        rows: &[Row],
+        tokens: usize,
+        mut output: impl FnMut(&mut Pass<'_>) -> Result<Tensor>,
+    ) -> Result<Vec<Vec<f32>>> {
+        let mut outputs = vec![Vec::new(); rows.len()];
+        for indices in bucketed(rows, tokens) {
+            let batch = pack(indices.iter().map(|&i| &rows[i]))?;
+            let mut pass = Pass::new(&batch, self.adapter.as_ref(), &self.params, Mode::Evaluate)?;
+            let values = output(&mut pass)?;
+            let width = values.cols();
+            let values = values.to_vec();
+            for (index, row) in indices.iter().zip(values.chunks(width)) {
+                outputs[*index] = row.to_vec();
+            }
+        }
+        Ok(outputs)
+    }
+}

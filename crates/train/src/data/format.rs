@@ -1,0 +1,163 @@
+//! The registry of formats, and reading a file by its extension.
+
+use super::error::{Error, Result};
+use super::input::Input;
+use super::problems::Problems;
+use super::table::{Builder, Table};
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+
+/// A format of data files.
+pub struct Format {
+    /// Its name.
+    pub name: &'static str,
+    /// The files' extensions, in lower case; the first is the usual one.
+    pub extensions: &'static [&'static str],
+    /// What such a file looks like, in a line.
+    pub about: &'static str,
+    /// Reads all rows. A row that cannot be used goes into the builder's problems; an error ends the reading.
+    pub(super) read: fn(&mut Input<'_>, &mut Builder) -> Result<()>,
+}
+
+/// Every format.
+pub static FORMATS: &[Format] = &[
+    super::csv::FORMAT,
+    super::tsv::FORMAT,
+    super::jsonl::FORMAT,
+    super::json::FORMAT,
+    super::lines::FORMAT,
+];
+
+impl Format {
+    /// The format of that name, or with that extension, in any case.
+    ///
+    /// # Errors
+    /// An unknown one: the message lists the known.
+    pub fn named(name: &str) -> Result<&'static Self> {
+        Self::find(name).ok_or_else(|| unknown(name))
+    }
+
+    /// The format of a file, by its extension.
+    ///
+    /// # Errors
+    /// An unknown or missing extension: the message lists the known.
+    pub fn of(path: &Path) -> Result<&'static Self> {
+        let extension = path.extension().and_then(|extension| extension.to_str());
+        extension.and_then(Self::find).ok_or_else(|| unknown(&path.display().to_string()))
+    }
+
+    fn find(name: &str) -> Option<&'static Self> {
+        let name = name.to_ascii_lowercase();
+        FORMATS.iter().find(|format| format.name == name || format.extensions.contains(&name.as_str()))
+    }
+}
+
+fn unknown(asked: &str) -> Error {
+    let known = FORMATS.iter().map(|format| format!("{} (.{})", format.name, format.extensions.join(", .")));
+    Error::Format { asked: asked.to_owned(), known: known.collect::<Vec<_>>().join(", ") }
+}
+
+/// Reads a file's rows; its extension says the format.
+///
+/// # Errors
+/// A file that cannot be read, an unknown extension, no rows, or rows that cannot be used (up to 10 named).
+pub fn read_table(path: &Path) -> Result<Table> {
+    let (table, problems) = read_with_problems(path)?;
+    problems.check().map(|()| table)
+}
+
+/// Reads rows from a stream, such as standard input; `name` stands for it in messages.
+///
+/// # Errors
+/// As [`read_table`].
+pub fn read_table_from(reader: Box<dyn BufRead + '_>, format: &Format, name: &str) -> Result<Table> {
+    let (table, problems) = read(reader, format, name)?;
+    problems.check().map(|()| table)
+}
+
+/// [`read_table`], with the rows that cannot be used apart.
+pub(super) fn read_with_problems(path: &Path) -> Result<(Table, Problems)> {
+    let name = path.display().to_string();
+    let format = Format::of(path)?;
+    let file = File::open(path).map_err(|source| Error::Read { file: name.clone(), source })?;
+    read(Box::new(BufReader::with_capacity(1 << 16, file)), format, &name)
+}
+
+fn read(reader: Box<dyn BufRead + '_>, format: &Format, name: &str) -> Result<(Table, Problems)> {
+    let mut builder = Builder::new(name);
+    (format.read)(&mut Input::new(reader, name)?, &mut builder)?;
+    builder.finish()
+}
+
+/// A table from text, for the tests of the formats.
+#[cfg(test)]
+pub(super) fn read_text(text: impl AsRef<[u8]>, format: &Format) -> Result<Table> {
+    read_table_from(Box::new(text.as_ref()), format, "data")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_extension_gives_the_format() {
+        assert_eq!(Format::of(Path::new("a/b.CSV")).unwrap().name, "csv");
+        assert_eq!(Format::of(Path::new("b.ndjson")).unwrap().name, "jsonl");
+    }
+
+    #[test]
+    fn an_unknown_extension_lists_the_known() {
+        for name in ["rows.parquet", "rows"] {
+            let message = read_table(Path::new(name)).unwrap_err().to_string();
+            assert!(message.starts_with(&format!("{name}: the format is not known")), "{message}");
+            assert!(
+                message.contains("csv (.csv)") && message.contains("jsonl (.jsonl, .ndjson)"),
+                "{message}"
+            );
+        }
+    }
+
+    #[test]
+    fn names_and_extensions_are_all_different() {
+        let mut names: Vec<&str> =
+            FORMATS.iter().flat_map(|format| format.extensions.iter().copied()).collect();
+        let count = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), count);
+    }
+
+    #[test]
+    fn a_missing_file_and_a_folder_are_named() {
+        let message = read_table(Path::new("no/such.csv")).unwrap_err().to_string();
+        assert!(message.starts_with("cannot read no/such.csv: "), "{message}");
+        let folder = tempfile::Builder::new().suffix(".csv").tempdir().unwrap();
+        assert!(matches!(read_table(folder.path()), Err(Error::Read { .. })));
+    }
+
+    #[test]
+    fn an_empty_file_and_utf16_are_refused_in_every_format() {
+        for format in FORMATS {
+            assert_eq!(read_text("", format).unwrap_err().to_string(), "data holds no rows");
+            assert_eq!(read_text("\u{feff}", format).unwrap_err().to_string(), "data holds no rows");
+            let utf16 = read_text(b"\xff\xfea\0b\0", format).unwrap_err().to_string();
+            assert!(utf16.contains("UTF-16; save it as UTF-8"), "{utf16}");
+        }
+    }
+
+    #[test]
+    fn an_endless_record_is_refused_in_every_format() {
+        for (format, start) in [("csv", "a,b\n1,\""), ("tsv", "a\tb\n"), ("jsonl", "{\"a\":\""), ("txt", "x")]
+        {
+            let endless = BufReader::new(start.as_bytes().chain(std::io::repeat(b'a')));
+            let error = read_table_from(Box::new(endless), Format::named(format).unwrap(), "x").unwrap_err();
+            assert!(error.to_string().contains("longer than 16 MiB"), "{error}");
+        }
+        let endless = BufReader::new(b"[{\"a\":\"".as_slice().chain(std::io::repeat(b'\n')));
+        let error = read_table_from(Box::new(endless), Format::named("json").unwrap(), "x").unwrap_err();
+        assert!(error.to_string().starts_with("x, line 1: the row that begins here is longer"), "{error}");
+    }
+
+    use std::io::Read;
+}

@@ -1,0 +1,279 @@
+//! From a file to labelled rows without duplicates.
+
+use super::columns::{Columns, Guess};
+use super::duplicates;
+use super::error::{Error, Result, shown};
+use super::filter::Filter;
+use super::format::read_with_problems;
+use super::labels::Labels;
+use super::problems::Problems;
+use super::summary::RowCounts;
+use super::table::Table;
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// What to take from a data file.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LoadOptions {
+    /// The columns; those that are not given are guessed.
+    pub columns: Columns,
+    /// Only rows for which all of these hold; default: every row.
+    #[serde(rename = "where")]
+    pub filters: Vec<Filter>,
+    /// Whether rows that cannot be used (a wrong number of fields, an empty text, no label, ...) are left out
+    /// and counted; default: they are an error.
+    pub skip_bad_rows: bool,
+}
+
+/// A labelled row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Example {
+    /// The text, as in the file.
+    pub text: String,
+    /// The second text, if the rows are pairs.
+    pub pair: Option<String>,
+    /// Its class: the place of its label in [`Labels::names`].
+    pub label: u32,
+    /// The line of the file where the row begins, from 1.
+    pub line: usize,
+}
+
+/// The labelled rows of a file.
+#[derive(Debug, Clone)]
+pub struct Dataset {
+    /// The file, for messages.
+    pub file: String,
+    /// The rows, in the file's order.
+    pub examples: Vec<Example>,
+    /// The classes.
+    pub labels: Labels,
+    /// The columns that were used, those that were guessed too.
+    pub columns: Columns,
+    /// A sentence that says which columns were guessed, if any were.
+    pub guess: Option<String>,
+    /// How many rows were read, and what became of them.
+    pub counts: RowCounts,
+    skip_bad_rows: bool,
+}
+
+/// Loads rows to train on. Rows that are the same (text, second text and label, but for spaces around them) are kept
+/// once; texts that stand with different labels are dropped altogether, since no one can say which label is right.
+///
+/// # Errors
+/// As [`super::read_table`]; a filter that keeps nothing; columns that are not there or not obvious; rows without text or
+/// label; fewer than 2 classes or more than [`Labels::MOST`].
+pub fn load(path: &Path, options: &LoadOptions) -> Result<Dataset> {
+    let mut rows = Rows::read(path, options)?;
+    let dropped = duplicates::drop(&mut rows.drafts);
+    (rows.counts.duplicates, rows.counts.conflicting) = dropped;
+    let labels = rows.classes()?;
+    rows.label(labels)
+}
+
+/// Loads rows whose classes are known already, to evaluate or test on. Nothing is dropped, so that a result can be
+/// compared with others' on the same file.
+///
+/// # Errors
+/// As [`load`], but for the number of classes; a label that is not among `labels`.
+pub fn load_with_labels(path: &Path, options: &LoadOptions, labels: &Labels) -> Result<Dataset> {
+    Rows::read(path, options)?.label(labels.clone())
+}
+
+impl Dataset {
+    /// Rows that come from no file, for tests.
+    #[cfg(test)]
+    pub(super) fn of(file: &str, examples: Vec<Example>, labels: Labels) -> Self {
+        let counts = RowCounts { read: examples.len(), ..RowCounts::default() };
+        let (file, columns) = (file.to_owned(), Columns::default());
+        Self { file, examples, labels, columns, guess: None, counts, skip_bad_rows: false }
+    }
+
+    /// Loads a test file that goes with these rows: the same columns and classes. Filters do not apply to it.
+    ///
+    /// # Errors
+    /// As [`load_with_labels`].
+    pub fn load_test(&self, path: &Path) -> Result<Self> {
+        let columns = self.columns.clone();
+        let options = LoadOptions { columns, filters: Vec::new(), skip_bad_rows: self.skip_bad_rows };
+        load_with_labels(path, &options, &self.labels)
+    }
+}
+
+/// A row whose label is a text still.
+pub(super) struct Draft {
+    pub(super) text: String,
+    pub(super) pair: Option<String>,
+    pub(super) label: String,
+    pub(super) line: usize,
+}
+
+/// The rows of a file before their classes are known.
+struct Rows {
+    table: Table,
+    drafts: Vec<Draft>,
+    columns: Columns,
+    guess: Option<String>,
+    counts: RowCounts,
+    skip_bad_rows: bool,
+}
+
+impl Rows {
+    fn read(path: &Path, options: &LoadOptions) -> Result<Self> {
+        let (mut table, mut problems) = read_with_problems(path)?;
+        let read = table.rows.len() + problems.count;
+        let unfiltered = table.rows.len();
+        options.filters.iter().try_for_each(|filter| filter.apply(&mut table))?;
+        let filtered = unfiltered - table.rows.len();
+        let mut rows = Self::draft(table, options, &mut problems)?;
+        rows.counts = RowCounts { read, filtered, unusable: problems.count, ..RowCounts::default() };
+        if !options.skip_bad_rows || rows.drafts.is_empty() {
+            problems.check()?;
+        }
+        Ok(rows)
+    }
+
+    fn draft(mut table: Table, options: &LoadOptions, problems: &mut Problems) -> Result<Self> {
+        let mut guess = Guess::new(&table);
+        let texts = guess.texts(&options.columns)?;
+        let label = guess.label(&options.columns, &texts)?;
+        let guess = guess.sentence();
+        let mut drafts = Vec::with_capacity(table.rows.len());
+        for row in std::mem::take(&mut table.rows) {
+            let class = row.get(label).map(str::trim).filter(|label| !label.is_empty());
+            match (texts.texts(&row), class) {
+                (Ok((text, pair)), Some(label)) => {
+                    drafts.push(Draft { text, pair, label: label.to_owned(), line: row.line });
+                }
+                (Err(reason), _) => problems.push(row.line, reason),
+                (_, None) => problems.push(row.line, "the label is empty"),
+            }
+        }
+        let name = |column: usize| Some(table.columns[column].clone());
+        let columns =
+            Columns { text: name(texts.text), text_pair: texts.pair.and_then(name), label: name(label) };
+        let (counts, skip_bad_rows) = (RowCounts::default(), options.skip_bad_rows);
+        Ok(Self { table, drafts, columns, guess, counts, skip_bad_rows })
+    }
+
+    /// The classes of rows to train on.
+    fn classes(&self) -> Result<Labels> {
+        let labels = Labels::of(self.drafts.iter().map(|draft| draft.label.as_str()));
+        let (file, column) =
+            (self.table.file.clone(), shown(self.columns.label.as_deref().unwrap_or_default()));
+        match labels.len() {
+            0 => Err(Error::Empty(format!("{file}, without texts that stand with different labels,"))),
+            1 => Err(Error::OneClass { file, column, label: labels.listed() }),
+            classes if classes > Labels::MOST => {
+                let columns = self.table.listed_columns();
+                Err(Error::TooManyClasses { file, column, classes, most: Labels::MOST, columns })
+            }
+            _ => Ok(labels),
+        }
+    }
+
+    fn label(self, labels: Labels) -> Result<Dataset> {
+        let classes = labels.classes();
+        let unseen = || self.drafts.iter().filter(|draft| !classes.contains_key(draft.label.as_str()));
+        if let Some(first) = unseen().next() {
+            return Err(Error::UnseenLabel {
+                file: self.table.file.clone(),
+                line: first.line,
+                label: shown(&first.label),
+                known: labels.listed(),
+                rows: unseen().count(),
+            });
+        }
+        let example = |draft: Draft| {
+            let Draft { text, pair, label, line } = draft;
+            classes.get(label.as_str()).map(|class| Example { text, pair, label: *class, line })
+        };
+        let examples = self.drafts.into_iter().filter_map(example).collect();
+        let Self { table, columns, guess, counts, skip_bad_rows, .. } = self;
+        Ok(Dataset { file: table.file, examples, labels, columns, guess, counts, skip_bad_rows })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::PathBuf;
+
+    fn file(folder: &tempfile::TempDir, name: &str, text: &str) -> PathBuf {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    fn load_text(text: &str, options: &str) -> Result<Dataset> {
+        let folder = tempfile::tempdir().unwrap();
+        load(&file(&folder, "a.csv", text), &toml::from_str(options).unwrap())
+    }
+
+    fn message(text: &str, options: &str) -> String {
+        load_text(text, options).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn rows_are_filtered_labelled_and_counted() {
+        let rows = "text,label,source\ngood,1,a\nbad,0,a\n good ,1,a\nodd,1,a\nodd,0,a\nfine,1,b\n";
+        let data = load_text(rows, "where = [\"source=a\"]").unwrap();
+        let kept: Vec<_> = data.examples.iter().map(|row| (row.text.as_str(), row.label, row.line)).collect();
+        assert_eq!(kept, [("good", 1, 2), ("bad", 0, 3)]);
+        assert_eq!(data.labels.names, ["0", "1"]);
+        let counts = RowCounts { read: 6, unusable: 0, filtered: 1, duplicates: 1, conflicting: 2 };
+        assert_eq!(data.counts, counts);
+        assert_eq!(data.columns.text.as_deref(), Some("text"));
+        assert!(data.guess.unwrap().starts_with("the text is column `text`"));
+    }
+
+    #[test]
+    fn unusable_rows_are_named_or_left_out() {
+        let rows = "text,label\n ,0\na,\nb,0\nc,1\nd\n";
+        let said = message(rows, "");
+        for line in ["3 rows", "line 6: 1 fields", "line 2: the text is empty", "line 3: the label is empty"]
+        {
+            assert!(said.contains(line), "{said}");
+        }
+        let data = load_text(rows, "skip_bad_rows = true").unwrap();
+        assert_eq!((data.examples.len(), data.counts.unusable, data.counts.read), (2, 3, 5));
+        let said = message("text,label\n,0\n,1\n,0\n,1\n", "skip_bad_rows = true");
+        assert!(said.contains("4 rows that cannot be used"), "{said}");
+    }
+
+    #[test]
+    fn one_class_and_too_many_are_refused() {
+        let said = message("text,label\na,x\nb,x\n", "");
+        assert!(said.contains("every row has the label `x` (column `label`)"), "{said}");
+        let rows: String = (0..1001).map(|row| format!("t{row},l{row}\n")).collect();
+        let said = message(&format!("text,label\n{rows}"), "");
+        assert!(
+            said.contains("column `label` has 1001 different values, which looks like free text"),
+            "{said}"
+        );
+        assert!(said.contains("the columns are `text`, `label`"), "{said}");
+        let said = message("text,label\na,x\na,y\n", "");
+        assert!(said.contains("holds no rows"), "{said}");
+    }
+
+    #[test]
+    fn a_test_file_has_the_same_columns_and_classes() {
+        let folder = tempfile::tempdir().unwrap();
+        let train = file(&folder, "train.csv", "body,mood,label\na,up,1\nb,down,2\n");
+        let columns = Columns { text: Some("body".into()), label: Some("mood".into()), text_pair: None };
+        let train = load(&train, &LoadOptions { columns, ..LoadOptions::default() }).unwrap();
+        let test = train.load_test(&file(&folder, "test.jsonl", "{\"mood\":\"up\",\"body\":\"c\"}")).unwrap();
+        assert_eq!((test.examples[0].label, test.guess), (1, None));
+        let unseen = file(&folder, "b.csv", "body,mood\nc,up\nd,left\ne,right\n");
+        let said = train.load_test(&unseen).unwrap_err().to_string();
+        assert!(said.contains("b.csv, line 3: the label `left` was not among"), "{said}");
+        assert!(said.contains("which are `down`, `up` (2 such rows"), "{said}");
+    }
+
+    #[test]
+    fn unknown_settings_are_refused() {
+        assert!(toml::from_str::<LoadOptions>("filter = []").is_err());
+        let options: LoadOptions = toml::from_str("where = [\"a=b\"]\ncolumns.text = \"t\"").unwrap();
+        assert_eq!(toml::from_str::<LoadOptions>(&toml::to_string(&options).unwrap()).unwrap(), options);
+    }
+}

@@ -1,0 +1,43 @@
+//! From a file that a user has to labelled rows, checked and split. No tensor and no tokenizer here.
+//!
+//! The way of a row: a *format* (`csv`, `tsv`, `jsonl`, `json`, `lines`; one file each, one line in
+//! `format::FORMATS`) reads it into a [`Table`]; `filter` keeps what `--where` asks for; `columns` finds the
+//! text and the label; `duplicates` drops copies; [`Labels`] numbers the classes; `split` deals the rows.
+//!
+//! A file may be hostile: nothing here panics on one, and no record may be longer than 16 MiB.
+
+mod amount;
+mod columns;
+mod csv;
+mod duplicates;
+mod error;
+mod filter;
+mod format;
+mod input;
+mod json;
+mod jsonl;
+mod labels;
+mod lines;
+mod load;
+mod problems;
+mod sizes;
+mod split;
+mod stratify;
+mod summary;
+mod table;
+mod tsv;
+mod write;
+
+pub use amount::Amount;
+pub use columns::{Columns, Input};
+pub use error::{Error, Result};
+pub use filter::Filter;
+pub use format::{FORMATS, Format, read_table, read_table_from};
+pub use labels::Labels;
+pub use load::{Dataset, Example, LoadOptions, load, load_with_labels};
+pub use problems::{Problem, Problems};
+pub use sizes::SplitOptions;
+pub use split::Split;
+pub use summary::{ClassCounts, RowCounts, Summary};
+pub use table::{Row, Table};
+pub use write::{write_csv, write_csv_record};

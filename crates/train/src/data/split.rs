@@ -1,0 +1,193 @@
+//! Dealing a file's rows to training, validation and testing.
+
+use super::duplicates::key_of;
+use super::error::{Error, Result};
+use super::load::{Dataset, Example};
+use super::sizes::SplitOptions;
+use super::stratify::{draw, shuffle};
+use super::summary::Summary;
+use std::collections::BTreeSet;
+
+/// Labelled rows in three parts that share no row.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Split {
+    /// Rows to train on, in random order.
+    pub train: Vec<Example>,
+    /// Rows to choose the best epoch by, in random order; may be none.
+    pub validation: Vec<Example>,
+    /// Rows to test on: in random order, or in the test file's if all of that is used; may be none.
+    pub test: Vec<Example>,
+}
+
+impl Dataset {
+    /// Splits the rows at random, every class with its share: the test rows are drawn first, then those for
+    /// validation, then those for training, and each class is within one row of its share of the rows drawn from. So
+    /// the test rows of a seed stay the same when only the number of training rows changes, and fewer training
+    /// rows are (but for a row a class) a part of more.
+    ///
+    /// With a test file nothing is drawn to test on. Rows that stand there too are left out here: nothing is tested
+    /// that was trained on. `random` gives 64 random bits a call; the same bits give the same split.
+    ///
+    /// # Errors
+    /// Fewer rows than asked for, or none left for training or testing.
+    pub fn split(
+        &self,
+        options: &SplitOptions,
+        test: Option<&Self>,
+        random: &mut dyn FnMut() -> u64,
+    ) -> Result<(Split, Summary)> {
+        let mut pool = self.rows_not_in(test);
+        let in_test_file = self.examples.len() - pool.len();
+        let sizes = options.sizes(&self.file, pool.len(), test.is_some())?;
+        shuffle(&mut pool, random);
+        let mut part = |size| self.pick(&draw(&mut pool, &self.examples, self.labels.len(), size));
+        let (tests, validation, train) = (part(sizes.test), part(sizes.validation), part(sizes.train));
+        let tests = match test {
+            Some(file) => file.test_rows(options, random)?,
+            None => tests,
+        };
+        let split = Split { train, validation, test: tests };
+        let summary = Summary::new(self, test, &split, in_test_file, pool.len());
+        Ok((split, summary))
+    }
+
+    /// The rows whose texts do not stand in the other file.
+    fn rows_not_in(&self, other: Option<&Self>) -> Vec<usize> {
+        let others: BTreeSet<_> = other.iter().flat_map(|other| other.examples.iter().map(key_of)).collect();
+        (0..self.examples.len()).filter(|row| !others.contains(&key_of(&self.examples[*row]))).collect()
+    }
+
+    /// The rows of a test file that are used: all, in its order, or as many as asked for.
+    fn test_rows(&self, options: &SplitOptions, random: &mut dyn FnMut() -> u64) -> Result<Vec<Example>> {
+        let Some(amount) = options.test else { return Ok(self.examples.clone()) };
+        let (rows, size) = (self.examples.len(), amount.of(self.examples.len()));
+        if size > rows {
+            let (file, asked) = (self.file.clone(), format!("{amount} for testing"));
+            return Err(Error::TooFewRows { file, rows, asked });
+        }
+        if size == rows {
+            return Ok(self.examples.clone());
+        }
+        let mut pool: Vec<usize> = (0..rows).collect();
+        shuffle(&mut pool, random);
+        Ok(self.pick(&draw(&mut pool, &self.examples, self.labels.len(), size)))
+    }
+
+    fn pick(&self, rows: &[usize]) -> Vec<Example> {
+        rows.iter().map(|row| self.examples[*row].clone()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::labels::Labels;
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Rows of the given numbers per class, class by class; row n has the text `n` and stands on line n + 2.
+    fn dataset(counts: &[usize]) -> Dataset {
+        let classes = (0..).zip(counts).flat_map(|(class, count)| std::iter::repeat_n(class, *count));
+        let example = |(row, label): (usize, u32)| {
+            let text = row.to_string();
+            Example { text, pair: None, label, line: row + 2 }
+        };
+        let labels = Labels { names: (0..counts.len()).map(|class| format!("c{class}")).collect() };
+        Dataset::of("a.csv", classes.enumerate().map(example).collect(), labels)
+    }
+
+    /// SplitMix64.
+    fn random(mut state: u64) -> impl FnMut() -> u64 {
+        move || {
+            state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let z = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            z ^ (z >> 31)
+        }
+    }
+
+    fn split(data: &Dataset, options: &str, test: Option<&Dataset>, seed: u64) -> Result<(Split, Summary)> {
+        data.split(&toml::from_str(options).unwrap(), test, &mut random(seed))
+    }
+
+    fn lines(examples: &[Example]) -> Vec<usize> {
+        examples.iter().map(|example| example.line).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn a_split_is_a_partition_with_the_classes_shares(
+            counts in prop::collection::vec(1_usize..60, 2..6),
+            seed: u64,
+        ) {
+            let data = dataset(&counts);
+            let (split, summary) = split(&data, "", None, seed).unwrap();
+            let mut rows: Vec<usize> = [&split.train, &split.validation, &split.test].map(|part| lines(part)).concat();
+            rows.sort_unstable();
+            prop_assert_eq!(rows, lines(&data.examples));
+            let share = split.test.len() as f64 / data.examples.len() as f64;
+            for (class, count) in summary.classes.iter().zip(&counts) {
+                prop_assert_eq!(class.train + class.validation + class.test, *count);
+                prop_assert!((class.test as f64 - share * *count as f64).abs() < 1.0);
+            }
+        }
+    }
+
+    #[test]
+    fn a_seed_is_a_split() {
+        let data = dataset(&[40, 60]);
+        let of = |seed| split(&data, "", None, seed).unwrap().0;
+        assert_eq!(of(1), of(1));
+        assert_ne!(of(1), of(2));
+        assert!(of(1).train.iter().any(|example| example.label == 1));
+        assert_ne!(lines(&of(1).train), {
+            let mut sorted = lines(&of(1).train);
+            sorted.sort_unstable();
+            sorted
+        });
+    }
+
+    #[test]
+    fn fewer_training_rows_keep_the_test_rows_and_are_a_part_of_more() {
+        let data = dataset(&[400, 600]);
+        let of =
+            |train: usize| split(&data, &format!("train = {train}\nvalidation = 100"), None, 3).unwrap().0;
+        let (few, many) = (of(100), of(500));
+        assert_eq!((&few.test, &few.validation), (&many.test, &many.validation));
+        assert_eq!((few.train.len(), many.train.len()), (100, 500));
+        assert!(few.train.iter().all(|example| many.train.contains(example)));
+    }
+
+    #[test]
+    fn a_test_file_is_taken_whole_and_its_rows_are_not_trained_on() {
+        let (data, test) = (dataset(&[50, 50]), dataset(&[3, 0]));
+        let (split_, summary) = split(&data, "", Some(&test), 0).unwrap();
+        assert_eq!(split_.test, test.examples);
+        assert_eq!((summary.in_test_file, split_.train.len(), split_.validation.len()), (3, 88, 9));
+        assert!(!lines(&split_.train).contains(&2));
+        assert_eq!(split(&data, "test = 2", Some(&test), 0).unwrap().0.test.len(), 2);
+        let error = split(&data, "test = 4", Some(&test), 0).unwrap_err().to_string();
+        assert!(error.contains("has 3 rows") && error.contains("4 for testing"), "{error}");
+    }
+
+    #[test]
+    fn the_summary_says_what_became_of_the_rows() {
+        let data = dataset(&[60, 40]);
+        let summary = split(&data, "train = 50\ntest = 10", None, 0).unwrap().1;
+        assert_eq!(
+            summary.to_string(),
+            "a.csv: 100 rows, 35 not needed; 65 used\n\
+             train: 50 rows (`c0` 30, `c1` 20)\n\
+             validation: 5 rows (`c0` 3, `c1` 2)\n\
+             test: 10 rows (`c0` 6, `c1` 4)\n"
+        );
+        let rare = split(&dataset(&[100, 1]), "train = 3\nvalidation = 0", None, 0).unwrap().1;
+        assert_eq!(rare.untrained().collect::<Vec<_>>(), ["c1"]);
+        let said = rare.to_string();
+        assert!(
+            said.contains("validation: no rows\n") && said.ends_with("no row to train on: `c1`\n"),
+            "{said}"
+        );
+        let many = split(&dataset(&[10; 12]), "", None, 0).unwrap().1.to_string();
+        assert!(many.contains("test: 24 rows in 12 classes of 2 to 2 rows"), "{many}");
+    }
+}

@@ -1,0 +1,154 @@
+//! What became of the rows, for a person to read.
+
+use super::error::shown;
+use super::load::{Dataset, Example};
+use super::split::Split;
+use serde::Serialize;
+use std::fmt;
+
+/// With more classes than this, the summary gives the smallest and the largest only.
+const CLASSES_SHOWN: usize = 10;
+
+/// How many rows of a file were read, and why some were left out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct RowCounts {
+    /// Rows in the file.
+    pub read: usize,
+    /// Rows that could not be used (with `skip_bad_rows`).
+    pub unusable: usize,
+    /// Rows that the filters left out.
+    pub filtered: usize,
+    /// Copies of another row.
+    pub duplicates: usize,
+    /// Rows whose text stands with different labels.
+    pub conflicting: usize,
+}
+
+/// How many rows of a class there are in each part.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct ClassCounts {
+    /// The class.
+    pub label: String,
+    /// Rows to train on.
+    pub train: usize,
+    /// Rows for validation.
+    pub validation: usize,
+    /// Rows to test on.
+    pub test: usize,
+}
+
+/// What became of the rows of a file, and of its test file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Summary {
+    /// The file.
+    pub file: String,
+    /// Its rows.
+    pub rows: RowCounts,
+    /// The test file and its rows, if there is one.
+    pub test_file: Option<(String, RowCounts)>,
+    /// Rows left out because they stand in the test file too.
+    pub in_test_file: usize,
+    /// Rows that no part asked for.
+    pub unused: usize,
+    /// The classes.
+    pub classes: Vec<ClassCounts>,
+}
+
+/// The rows of a class in one part.
+type Count = fn(&ClassCounts) -> usize;
+
+impl Summary {
+    const PARTS: [(&'static str, Count); 3] = [
+        ("train", |class| class.train),
+        ("validation", |class| class.validation),
+        ("test", |class| class.test),
+    ];
+
+    pub(super) fn new(
+        dataset: &Dataset,
+        test: Option<&Dataset>,
+        split: &Split,
+        in_test_file: usize,
+        unused: usize,
+    ) -> Self {
+        let classes = dataset.labels.len();
+        let [train, validation, tests] =
+            [&split.train, &split.validation, &split.test].map(|part| by_class(part, classes));
+        let names = dataset.labels.names.iter().enumerate();
+        let counts = names.map(|(class, label)| ClassCounts {
+            label: label.clone(),
+            train: train[class],
+            validation: validation[class],
+            test: tests[class],
+        });
+        Self {
+            file: dataset.file.clone(),
+            rows: dataset.counts,
+            test_file: test.map(|test| (test.file.clone(), test.counts)),
+            in_test_file,
+            unused,
+            classes: counts.collect(),
+        }
+    }
+
+    /// The labels of which there is no row to train on.
+    pub fn untrained(&self) -> impl Iterator<Item = &str> {
+        self.classes.iter().filter(|class| class.train == 0).map(|class| class.label.as_str())
+    }
+}
+
+fn by_class(examples: &[Example], classes: usize) -> Vec<usize> {
+    let mut counts = vec![0; classes];
+    examples.iter().for_each(|example| counts[example.label as usize] += 1);
+    counts
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}: {}", self.file, described(&self.rows, self.in_test_file, self.unused))?;
+        if let Some((file, rows)) = &self.test_file {
+            writeln!(f, "{file}: {}", described(rows, 0, 0))?;
+        }
+        let named = self.classes.iter().map(|class| class.label.as_str());
+        for (name, count) in Self::PARTS {
+            let counts: Vec<(&str, usize)> = named.clone().zip(self.classes.iter().map(count)).collect();
+            writeln!(f, "{name}: {}", part(&counts))?;
+        }
+        let untrained: Vec<&str> = self.untrained().collect();
+        if !untrained.is_empty() {
+            writeln!(f, "no row to train on: {}", super::error::listed(untrained.into_iter()))?;
+        }
+        Ok(())
+    }
+}
+
+fn described(rows: &RowCounts, in_test_file: usize, unused: usize) -> String {
+    let reasons = [
+        (rows.unusable, "unusable"),
+        (rows.filtered, "filtered out"),
+        (rows.duplicates, "duplicates"),
+        (rows.conflicting, "with conflicting labels"),
+        (in_test_file, "in the test file too"),
+        (unused, "not needed"),
+    ];
+    let left_out: usize = reasons.iter().map(|(count, _)| count).sum();
+    let reasons =
+        reasons.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!(", {count} {what}"));
+    format!("{} rows{}; {} used", rows.read, reasons.collect::<String>(), rows.read - left_out)
+}
+
+fn part(counts: &[(&str, usize)]) -> String {
+    let rows: usize = counts.iter().map(|(_, count)| count).sum();
+    let of_each = counts.iter().map(|(_, count)| *count);
+    match (rows, of_each.clone().min(), of_each.max()) {
+        (0, ..) => "no rows".to_owned(),
+        (_, Some(least), Some(most)) if counts.len() > CLASSES_SHOWN => {
+            format!("{rows} rows in {} classes of {least} to {most} rows", counts.len())
+        }
+        _ => {
+            let classes: Vec<String> =
+                counts.iter().map(|(label, count)| format!("{} {count}", shown(label))).collect();
+            format!("{rows} rows ({})", classes.join(", "))
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! From a recipe to a model and rows in memory, and what is to be said about them.
+
+use crate::data::{self, Dataset, Example, Summary};
+use crate::recipe::Recipe;
+use crate::rows::{Lengths, Row};
+use crate::run::Prepared;
+use crate::{Error, Result};
+use offshoot_core::{Device, Rng};
+use offshoot_models::Model;
+use offshoot_models::tokenizer::Tokenizer;
+use std::path::Path;
+use std::time::Instant;
+
+/// What a run says before it starts.
+#[derive(Clone, Debug)]
+pub struct Briefing {
+    /// What became of the rows.
+    pub summary: Summary,
+    /// Which columns were guessed.
+    pub guess: Option<String>,
+    /// Lengths of the training rows, in tokens.
+    pub train_lengths: Lengths,
+    /// Lengths of the test rows.
+    pub test_lengths: Lengths,
+    /// What was noticed while the model was loaded.
+    pub notes: Vec<String>,
+}
+
+/// Loads the model in `folder` and the recipe's rows, and tokenises them.
+///
+/// # Errors
+/// Everything that is wrong with the model, the data, or how they fit together, before any training.
+pub fn prepare(recipe: &Recipe, folder: &Path, started: Instant) -> Result<(Prepared, Briefing)> {
+    recipe.train.check()?;
+    let dataset = data::load(&recipe.data.path, &recipe.data.load)?;
+    let test = recipe.data.test_data.as_deref().map(|path| dataset.load_test(path)).transpose()?;
+    // The split hangs on the recipe's seed alone: all methods and all seeds of a comparison see the same rows.
+    let mut rng = Rng::new(recipe.train.seed).fork("split");
+    let (split, summary) = dataset.split(&recipe.data.split, test.as_ref(), &mut || rng.next_u64())?;
+    let model = Model::load(folder, recipe.model.pooling, &Device::cpu())?;
+    let tokenizer = open_tokenizer(&model, folder)?;
+    let encode = |examples: &[Example]| encode(&tokenizer, examples, recipe.data.max_length);
+    let (train, validation, test) = (encode(&split.train)?, encode(&split.validation)?, encode(&split.test)?);
+    let briefing = Briefing {
+        summary,
+        guess: dataset.guess.clone(),
+        train_lengths: Lengths::of(&train),
+        test_lengths: Lengths::of(&test),
+        notes: model.notes.clone(),
+    };
+    let labels = class_names(&dataset);
+    let model_name = recipe.model.name.clone();
+    Ok((Prepared { model, model_name, labels, train, validation, test, started }, briefing))
+}
+
+/// Opens a model's tokenizer and checks that it belongs to the model.
+///
+/// # Errors
+/// If it is absent or damaged, or has more tokens than the model.
+pub fn open_tokenizer(model: &Model, folder: &Path) -> Result<Tokenizer> {
+    let tokenizer = Tokenizer::open(folder)?;
+    let (tokens, rows) = (tokenizer.vocab_size(), model.backbone.shape().vocab);
+    if tokens > rows {
+        let place = folder.display();
+        return Err(Error::invalid(format!(
+            "{place}: the tokenizer knows {tokens} tokens, the model only {rows}; they do not belong together"
+        )));
+    }
+    Ok(tokenizer)
+}
+
+/// Tokenises rows, in their order.
+///
+/// # Errors
+/// As the tokenizer fails on a text.
+pub fn encode(tokenizer: &Tokenizer, examples: &[Example], max_length: usize) -> Result<Vec<Row>> {
+    let texts: Vec<_> = examples.iter().map(|e| (e.text.as_str(), e.pair.as_deref())).collect();
+    let encoded = tokenizer.encode_all(&texts, max_length)?;
+    let row = |(e, example): (offshoot_models::tokenizer::Encoded, &Example)| Row {
+        ids: e.ids,
+        types: e.types.into_iter().map(u32::from).collect(),
+        label: example.label,
+        line: example.line as u64,
+        truncated: e.truncated,
+    };
+    Ok(encoded.into_iter().zip(examples).map(row).collect())
+}
+
+fn class_names(dataset: &Dataset) -> Vec<String> {
+    dataset.labels.names.clone()
+}

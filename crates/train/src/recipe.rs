@@ -1,0 +1,225 @@
+//! The recipe: everything that decides a run, in one TOML file.
+
+use crate::data::{LoadOptions, SplitOptions};
+use crate::{Error, Result, TrainSettings};
+use offshoot_methods::MethodConfig;
+use offshoot_models::Pooling;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+use toml::{Table, Value};
+
+/// Model, method, data and training of a run. It is written beside every result, complete, so that it can be run again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// The frozen model.
+    pub model: ModelRecipe,
+    /// The rows.
+    pub data: DataRecipe,
+    /// How to train.
+    #[serde(default)]
+    pub train: TrainSettings,
+    /// What to grow on the model. A comparison has several.
+    pub methods: Vec<MethodConfig>,
+}
+
+/// The model of a recipe.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelRecipe {
+    /// A folder or a hub id.
+    pub name: String,
+    /// What stands for a sequence; what the checkpoint says if absent.
+    #[serde(default)]
+    pub pooling: Option<Pooling>,
+}
+
+/// The rows of a recipe.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataRecipe {
+    /// The file.
+    pub path: PathBuf,
+    /// A file to test on, instead of rows of the first.
+    #[serde(default)]
+    pub test_data: Option<PathBuf>,
+    /// Longer rows are cut to so many tokens. Default 256.
+    #[serde(default = "default_max_length")]
+    pub max_length: usize,
+    /// Columns and filters.
+    #[serde(default)]
+    pub load: LoadOptions,
+    /// How many rows go where.
+    #[serde(default)]
+    pub split: SplitOptions,
+}
+
+/// Long enough for a paragraph; attention's cost grows with the square.
+fn default_max_length() -> usize {
+    256
+}
+
+impl DataRecipe {
+    /// All rows of a file, with every default.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        let (load, split) = (LoadOptions::default(), SplitOptions::default());
+        Self { path: path.into(), test_data: None, max_length: default_max_length(), load, split }
+    }
+}
+
+impl Recipe {
+    /// Reads a recipe.
+    ///
+    /// # Errors
+    /// If the text is no TOML, or a field is unknown, absent or of the wrong kind: the message names it.
+    pub fn from_toml(text: &str) -> Result<Self> {
+        toml::from_str(text)
+            .map_err(|error| Error::invalid(format!("recipe: {}", error.to_string().trim_end())))
+    }
+
+    /// Writes a recipe.
+    ///
+    /// # Errors
+    /// If a setting can not be written as TOML.
+    pub fn to_toml(&self) -> Result<String> {
+        toml::to_string_pretty(self).map_err(|error| Error::invalid(format!("recipe: {error}")))
+    }
+
+    /// Applies one `key.path=value` override. `train.`, `model.` and `data.` name a section; `METHOD.key` is a setting of that
+    /// method, `method.key` one of every method that has it. The value is TOML; what is not is taken as text.
+    ///
+    /// # Errors
+    /// If there is no such setting, or the value is of the wrong kind: the message names both.
+    pub fn set(&mut self, assignment: &str) -> Result<()> {
+        let shape = || {
+            Error::invalid(format!(
+                "--set takes key=value, such as train.weight_decay=0.1, not `{assignment}`"
+            ))
+        };
+        let (path, value) = assignment.split_once('=').ok_or_else(shape)?;
+        let (section, key) = path.trim().split_once('.').ok_or_else(shape)?;
+        let value = parse(value.trim());
+        if ["train", "model", "data"].contains(&section) {
+            let mut table = Table::try_from(&*self).map_err(|e| Error::invalid(format!("recipe: {e}")))?;
+            place(&mut table, path.trim(), value);
+            *self = Self::from_table(table, assignment)?;
+            return Ok(());
+        }
+        self.set_method(section, key, &value, assignment)
+    }
+
+    fn set_method(&mut self, section: &str, key: &str, value: &Value, assignment: &str) -> Result<()> {
+        let names: Vec<&str> = MethodConfig::ALL.iter().map(|info| info.name).collect();
+        if section != "method" && !names.contains(&section) {
+            let known = names.join(", ");
+            return Err(Error::invalid(format!(
+                "--set {assignment}: `{section}` is neither train, model, data, method nor one of {known}"
+            )));
+        }
+        let mut found = false;
+        for method in &mut self.methods {
+            let name = method.info().name;
+            if section == name || (section == "method" && MethodConfig::has_setting(name, key)?) {
+                *method = changed(method, key, value, assignment)?;
+                found = true;
+            }
+        }
+        if found || section != "method" && !self.methods.iter().any(|m| m.info().name == section) {
+            return if found {
+                Ok(())
+            } else {
+                Err(Error::invalid(format!("--set {assignment}: `{section}` is not run")))
+            };
+        }
+        Err(Error::invalid(format!("--set {assignment}: no method that is run has a setting `{key}`")))
+    }
+
+    fn from_table(table: Table, assignment: &str) -> Result<Self> {
+        let invalid = |e: toml::de::Error| Error::invalid(format!("--set {assignment}: {}", e.message()));
+        table.try_into().map_err(invalid)
+    }
+}
+
+/// A method with one setting changed.
+fn changed(method: &MethodConfig, key: &str, value: &Value, assignment: &str) -> Result<MethodConfig> {
+    let invalid = |e: &dyn std::fmt::Display| Error::invalid(format!("--set {assignment}: {e}"));
+    let mut table = Table::try_from(method).map_err(|e| invalid(&e))?;
+    place(&mut table, key, value.clone());
+    table.try_into().map_err(|e: toml::de::Error| invalid(&e.message()))
+}
+
+/// A TOML value, or the text itself.
+fn parse(text: &str) -> Value {
+    let document = format!("value = {text}");
+    let parsed = document.parse::<Table>().ok().and_then(|mut table| table.remove("value"));
+    parsed.unwrap_or_else(|| Value::String(text.to_owned()))
+}
+
+/// Puts a value at a dotted path, making tables on the way.
+fn place(table: &mut Table, path: &str, value: Value) {
+    match path.split_once('.') {
+        None => drop(table.insert(path.to_owned(), value)),
+        Some((first, rest)) => {
+            let inner = table.entry(first).or_insert_with(|| Value::Table(Table::new()));
+            if let Value::Table(inner) = inner {
+                place(inner, rest, value);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn recipe() -> Recipe {
+        Recipe {
+            model: ModelRecipe { name: "model".into(), pooling: None },
+            data: DataRecipe::new("rows.csv"),
+            train: TrainSettings::default(),
+            methods: ["lora", "head"].iter().map(|name| MethodConfig::named(name).unwrap()).collect(),
+        }
+    }
+
+    #[test]
+    fn a_recipe_survives_being_written() {
+        let text = recipe().to_toml().unwrap();
+        assert_eq!(Recipe::from_toml(&text).unwrap(), recipe(), "{text}");
+    }
+
+    #[test]
+    fn overrides_reach_sections_and_methods() {
+        let mut recipe = recipe();
+        for set in [
+            "train.epochs=7",
+            "lora.rank=4",
+            "method.alpha=2.5",
+            "model.pooling=cls",
+            "data.load.columns.text=body",
+        ] {
+            recipe.set(set).unwrap();
+        }
+        assert_eq!(recipe.train.epochs, 7);
+        assert_eq!(recipe.model.pooling, Some(Pooling::Cls));
+        assert_eq!(recipe.data.load.columns.text.as_deref(), Some("body"));
+        let MethodConfig::Lora(lora) = &recipe.methods[0] else { panic!("lora first") };
+        assert_eq!((lora.rank, lora.alpha), (4, 2.5));
+    }
+
+    #[test]
+    fn what_is_unknown_is_named() {
+        for (set, named) in [
+            ("train.epoch=7", "epoch"),
+            ("lora.ranks=4", "ranks"),
+            ("loar.rank=4", "loar"),
+            ("dora.rank=4", "not run"),
+            ("method.gate=3", "gate"),
+            ("train.epochs=many", "epochs=many"),
+            ("epochs", "key=value"),
+        ] {
+            let message = recipe().set(set).unwrap_err().to_string();
+            assert!(message.contains(named), "{set}: {message}");
+        }
+        assert!(Recipe::from_toml("[model]\nname = 'm'\nsize = 3").unwrap_err().to_string().contains("size"));
+    }
+}

@@ -1,0 +1,134 @@
+//! One run: a method grown on a prepared model and measured.
+
+use crate::classifier::Classifier;
+use crate::features::fit_features;
+use crate::memory::{peak_rss, reset_peak_rss};
+use crate::report::RunReport;
+use crate::rows::Row;
+use crate::trainer::{Event, Outcome, TrainSettings, measure, train};
+use crate::{Metrics, Result};
+use offshoot_methods::{MethodConfig, Saves};
+use offshoot_models::Model;
+use std::time::Instant;
+
+/// What every run of a comparison shares.
+pub struct Prepared {
+    /// The frozen model.
+    pub model: Model,
+    /// The model as the user named it.
+    pub model_name: String,
+    /// Class names, in the order of the head's rows.
+    pub labels: Vec<String>,
+    /// Rows to train on.
+    pub train: Vec<Row>,
+    /// Rows that choose the epoch.
+    pub validation: Vec<Row>,
+    /// Rows that are only measured on.
+    pub test: Vec<Row>,
+    /// When the process started.
+    pub started: Instant,
+}
+
+impl Prepared {
+    /// Trains a method and measures it.
+    ///
+    /// # Errors
+    /// If a setting does not fit, or training meets a value that is not finite.
+    pub fn run(
+        &self,
+        method: &MethodConfig,
+        settings: &TrainSettings,
+        watch: &mut dyn FnMut(Event),
+    ) -> Result<(Classifier, RunReport)> {
+        self.model.device().release_unused();
+        reset_peak_rss();
+        let mut classifier = Classifier::new(&self.model, method, self.labels.len(), settings.seed)?;
+        self.train(&mut classifier, settings, watch).map(|report| (classifier, report))
+    }
+
+    /// Trains a classifier that is there already, and measures it.
+    ///
+    /// # Errors
+    /// If training meets a value that is not finite.
+    pub fn train(
+        &self,
+        classifier: &mut Classifier,
+        settings: &TrainSettings,
+        watch: &mut dyn FnMut(Event),
+    ) -> Result<RunReport> {
+        let startup_seconds = self.started.elapsed().as_secs_f64();
+        let outcome = self.fit(classifier, settings, watch)?;
+        let start = Instant::now();
+        let test = self.measure(classifier, &self.test, settings)?;
+        let evaluate_seconds = start.elapsed().as_secs_f64();
+        let (trainable_parameters, total_parameters) = classifier.sizes();
+        Ok(RunReport {
+            tool: "offshoot",
+            method: classifier.method.info().name.to_owned(),
+            model: self.model_name.clone(),
+            task: "classification",
+            dtype: "f32",
+            learning_rate: settings.lr.unwrap_or(classifier.method.info().learning_rate),
+            trainable_parameters,
+            total_parameters,
+            train_rows: self.train.len(),
+            test_rows: self.test.len(),
+            epochs: outcome.epoch_seconds.len(),
+            steps: outcome.steps,
+            tokens: outcome.tokens,
+            train_seconds: outcome.train_seconds,
+            tokens_per_second: outcome.tokens as f64 / outcome.train_seconds.max(1e-9),
+            epoch_seconds: outcome.epoch_seconds,
+            startup_seconds,
+            evaluate_seconds,
+            peak_rss_bytes: peak_rss(),
+            final_loss: outcome.final_loss,
+            best_epoch: outcome.best_epoch,
+            adapter_bytes: 0,
+            validation: outcome.validation,
+            test,
+            seed: Some(settings.seed),
+            ..RunReport::default()
+        })
+    }
+
+    /// The share of the most frequent class among the test rows.
+    pub fn majority_baseline(&self) -> f64 {
+        let count = |class: usize| self.test.iter().filter(|row| row.label as usize == class).count();
+        let largest = (0..self.labels.len()).map(count).max().unwrap_or(0);
+        largest as f64 / self.test.len().max(1) as f64
+    }
+
+    fn fit(
+        &self,
+        classifier: &mut Classifier,
+        settings: &TrainSettings,
+        watch: &mut dyn FnMut(Event),
+    ) -> Result<Outcome> {
+        if classifier.method.info().saves != Saves::Features {
+            return train(classifier, &self.train, &self.validation, settings, watch);
+        }
+        let (rows, mut done) = (self.train.len() as u64, 0);
+        let (method, classes) = (classifier.method.clone(), self.labels.len());
+        let tokens = settings.batch_tokens;
+        let (fitted, mut outcome) = fit_features(&self.model, &method, &self.train, classes, tokens, |n| {
+            done += n as u64;
+            watch(Event::Step { step: done, steps: rows, loss: f64::NAN });
+        })?;
+        *classifier = fitted;
+        outcome.validation = self.measure(classifier, &self.validation, settings)?;
+        Ok(outcome)
+    }
+
+    fn measure(
+        &self,
+        classifier: &Classifier,
+        rows: &[Row],
+        settings: &TrainSettings,
+    ) -> Result<Option<Metrics>> {
+        if rows.is_empty() {
+            return Ok(None);
+        }
+        measure(classifier, rows, settings.batch_tokens).map(Some)
+    }
+}

@@ -1,0 +1,238 @@
+//! The one training loop.
+
+mod schedule;
+mod settings;
+
+pub use schedule::Schedule;
+pub use settings::TrainSettings;
+
+use crate::classifier::Classifier;
+use crate::metrics::Metrics;
+use crate::rows::{Row, epoch_steps, micro_batches, pack};
+use crate::{Error, Result};
+use offshoot_core::optim::{AdamW, Settings};
+use offshoot_core::{Counter, Mode, Pass, Rng, Tape, cross_entropy};
+use std::time::Instant;
+
+/// What a run tells whoever watches it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Event {
+    /// An optimizer step is done.
+    Step {
+        /// Steps done, from 1.
+        step: u64,
+        /// Steps in all.
+        steps: u64,
+        /// The step's mean loss.
+        loss: f64,
+    },
+    /// An epoch is done.
+    Epoch {
+        /// Epochs done, from 1.
+        epoch: usize,
+        /// The mean training loss of the epoch.
+        loss: f64,
+        /// On the validation rows, if there are any.
+        validation: Option<Metrics>,
+    },
+}
+
+/// What a run did.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// Optimizer steps.
+    pub steps: u64,
+    /// Real tokens that went through training, virtual ones not counted.
+    pub tokens: u64,
+    /// Seconds of training, evaluation apart.
+    pub train_seconds: f64,
+    /// Seconds of each epoch's training.
+    pub epoch_seconds: Vec<f64>,
+    /// Mean loss of the last ten steps.
+    pub final_loss: f64,
+    /// The validation metrics of the epoch that was kept.
+    pub validation: Option<Metrics>,
+    /// Validation metrics of every epoch.
+    pub epochs: Vec<Metrics>,
+    /// The epoch that was kept, from 1.
+    pub best_epoch: usize,
+}
+
+/// Trains a classifier in place. With validation rows, the epoch with the best validation accuracy is kept (of equals, the
+/// one with the lower loss).
+///
+/// # Errors
+/// [`Error::NotFinite`] before an update with a loss or gradient that is not a number; settings out of range.
+pub fn train(
+    classifier: &mut Classifier,
+    train: &[Row],
+    validation: &[Row],
+    settings: &TrainSettings,
+    watch: &mut dyn FnMut(Event),
+) -> Result<Outcome> {
+    settings.check()?;
+    let mut run = Run::new(classifier, train.len(), settings);
+    let mut order = Rng::new(settings.seed).fork("order");
+    let mut best: Option<(Metrics, Vec<Vec<f32>>)> = None;
+    for epoch in 1..=settings.epochs {
+        let loss = run.epoch(classifier, train, &mut order, watch)?;
+        run.outcome.best_epoch = epoch;
+        if validation.is_empty() {
+            watch(Event::Epoch { epoch, loss, validation: None });
+            continue;
+        }
+        let metrics = measure(classifier, validation, settings.batch_tokens)?;
+        run.outcome.epochs.push(metrics);
+        watch(Event::Epoch { epoch, loss, validation: Some(metrics) });
+        if best.as_ref().is_none_or(|(best, _)| better(&metrics, best)) {
+            best = Some((metrics, classifier.params.snapshot()));
+        }
+        if run.out_of_patience(settings) {
+            break;
+        }
+    }
+    run.finish(classifier, best)
+}
+
+/// Metrics of a classifier on labelled rows.
+///
+/// # Errors
+/// As the model fails on a row.
+pub fn measure(classifier: &Classifier, rows: &[Row], tokens: usize) -> Result<Metrics> {
+    let labels: Vec<u32> = rows.iter().map(|row| row.label).collect();
+    Ok(Metrics::of(&classifier.evaluate(rows, tokens, |_| {})?, &labels))
+}
+
+fn better(a: &Metrics, b: &Metrics) -> bool {
+    (a.accuracy, -a.loss) > (b.accuracy, -b.loss)
+}
+
+/// A run's running state.
+struct Run<'a> {
+    settings: &'a TrainSettings,
+    optimizer: AdamW,
+    lr: f32,
+    steps: u64,
+    losses: Vec<f64>,
+    outcome: Outcome,
+}
+
+impl<'a> Run<'a> {
+    fn new(classifier: &Classifier, rows: usize, settings: &'a TrainSettings) -> Self {
+        Self {
+            settings,
+            optimizer: AdamW::new(&classifier.params),
+            lr: settings.lr.unwrap_or(classifier.method.info().learning_rate),
+            steps: (rows.div_ceil(settings.batch) * settings.epochs) as u64,
+            losses: Vec::new(),
+            outcome: Outcome::default(),
+        }
+    }
+
+    /// One pass over the rows; its mean loss.
+    fn epoch(
+        &mut self,
+        classifier: &mut Classifier,
+        rows: &[Row],
+        order: &mut Rng,
+        watch: &mut dyn FnMut(Event),
+    ) -> Result<f64> {
+        let start = Instant::now();
+        let first = self.losses.len();
+        for indices in epoch_steps(rows.len(), self.settings.batch, order)? {
+            let rows: Vec<&Row> = indices.iter().map(|&i| &rows[i]).collect();
+            let loss = self.step(classifier, &rows)?;
+            self.losses.push(loss);
+            watch(Event::Step { step: self.optimizer.steps(), steps: self.steps, loss });
+        }
+        self.outcome.epoch_seconds.push(start.elapsed().as_secs_f64());
+        Ok(mean(&self.losses[first..]))
+    }
+
+    /// One optimizer step; its mean loss.
+    fn step(&mut self, classifier: &mut Classifier, rows: &[&Row]) -> Result<f64> {
+        let mut total = 0.0;
+        classifier.params.clear_gradients();
+        for range in micro_batches(rows, self.settings.batch_tokens) {
+            total += self.accumulate(classifier, &rows[range], rows.len())?;
+        }
+        let loss = total / rows.len() as f64;
+        self.check(loss.is_finite(), "loss", rows)?;
+        let norm = classifier.params.gradient_norm();
+        self.check(norm.is_finite(), "gradient", rows)?;
+        self.update(classifier, norm)?;
+        self.outcome.tokens += rows.iter().map(|row| row.ids.len() as u64).sum::<u64>();
+        Ok(loss)
+    }
+
+    /// Adds a micro-batch's share of the mean gradient over the step's rows; returns its summed loss.
+    fn accumulate(&self, classifier: &Classifier, rows: &[&Row], step_rows: usize) -> Result<f64> {
+        let batch = pack(rows.iter().copied())?;
+        let labels: Vec<u32> = rows.iter().map(|row| row.label).collect();
+        let tape = Tape::new();
+        let counter = Counter { seed: self.settings.seed, step: self.optimizer.steps() };
+        let mode = Mode::Train(tape.clone(), self.settings.dropout.then_some(counter));
+        let mut pass = Pass::new(&batch, classifier.adapter.as_ref(), &classifier.params, mode)?;
+        let loss = cross_entropy(&classifier.logits(&mut pass)?, &labels, self.settings.label_smoothing)?;
+        if loss.value().is_finite() {
+            tape.backward(&loss, 1.0 / step_rows as f32)?;
+        }
+        Ok(f64::from(loss.value()))
+    }
+
+    fn update(&mut self, classifier: &mut Classifier, norm: f64) -> Result<()> {
+        let done = self.optimizer.steps();
+        let warmup =
+            ((self.settings.warmup * self.steps as f64) as u64).max(u64::from(self.settings.warmup > 0.0));
+        let factor = self.settings.schedule.factor(done, self.steps, warmup);
+        let adamw = Settings {
+            lr: (f64::from(self.lr) * factor) as f32,
+            beta1: 0.9,
+            beta2: 0.999,
+            eps: 1e-8,
+            weight_decay: self.settings.weight_decay,
+        };
+        let clip = self.settings.clip;
+        let scale = if clip > 0.0 && norm > clip { clip / (norm + 1e-6) } else { 1.0 };
+        Ok(self.optimizer.step(&mut classifier.params, &adamw, scale as f32)?)
+    }
+
+    fn check(&self, finite: bool, what: &'static str, rows: &[&Row]) -> Result<()> {
+        let lines = || rows.iter().map(|row| row.line).collect();
+        if finite {
+            Ok(())
+        } else {
+            Err(Error::NotFinite { step: self.optimizer.steps() + 1, what, lines: lines() })
+        }
+    }
+
+    fn out_of_patience(&self, settings: &TrainSettings) -> bool {
+        let Some(patience) = settings.patience else { return false };
+        let epochs = &self.outcome.epochs;
+        let best =
+            (0..epochs.len()).fold(0, |best, i| if better(&epochs[i], &epochs[best]) { i } else { best });
+        epochs.len() - 1 - best >= patience
+    }
+
+    /// Puts the best epoch's values back.
+    fn finish(
+        mut self,
+        classifier: &mut Classifier,
+        best: Option<(Metrics, Vec<Vec<f32>>)>,
+    ) -> Result<Outcome> {
+        if let Some((metrics, values)) = best {
+            classifier.params.restore(&values)?;
+            let kept = self.outcome.epochs.iter().position(|m| *m == metrics).unwrap_or(0);
+            self.outcome.best_epoch = kept + 1;
+            self.outcome.validation = Some(metrics);
+        }
+        self.outcome.steps = self.optimizer.steps();
+        self.outcome.train_seconds = self.outcome.epoch_seconds.iter().sum();
+        self.outcome.final_loss = mean(&self.losses[self.losses.len().saturating_sub(10)..]);
+        Ok(self.outcome)
+    }
+}
+
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len().max(1) as f64
+}

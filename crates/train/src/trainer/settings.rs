@@ -1,0 +1,76 @@
+//! How a run trains.
+
+use super::Schedule;
+use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+/// The settings of a training run. The learning rate belongs to the method unless it is given.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrainSettings {
+    /// Passes over the training rows. Default 3.
+    pub epochs: usize,
+    /// Rows per optimizer step. Default 16.
+    pub batch: usize,
+    /// Most tokens of a micro-batch; a step with more is accumulated. Default 8192.
+    pub batch_tokens: usize,
+    /// Peak learning rate; the method's own if absent.
+    pub lr: Option<f32>,
+    /// How it falls. Default linear.
+    pub schedule: Schedule,
+    /// Share of the steps over which it rises. Default 0.06.
+    pub warmup: f64,
+    /// Decoupled weight decay, on every trained tensor. Default 0.01.
+    pub weight_decay: f32,
+    /// The gradient's norm is clipped here; 0 is never. Default 1.
+    pub clip: f64,
+    /// Share of the label's probability that is spread over all classes. Default 0.
+    pub label_smoothing: f32,
+    /// Whether dropout acts, at the rates of the model's config. Default yes.
+    pub dropout: bool,
+    /// Stops after so many epochs without a better validation accuracy.
+    pub patience: Option<usize>,
+    /// Decides initial values, the order of rows, and dropout. Default 0.
+    pub seed: u64,
+}
+
+impl Default for TrainSettings {
+    fn default() -> Self {
+        Self {
+            epochs: 3,
+            batch: 16,
+            batch_tokens: 8192,
+            lr: None,
+            schedule: Schedule::default(),
+            warmup: 0.06,
+            weight_decay: 0.01,
+            clip: 1.0,
+            label_smoothing: 0.0,
+            dropout: true,
+            patience: None,
+            seed: 0,
+        }
+    }
+}
+
+impl TrainSettings {
+    /// Checks every value before any work starts.
+    ///
+    /// # Errors
+    /// One message with everything that is out of range.
+    pub fn check(&self) -> Result<()> {
+        let checks = [
+            (self.epochs >= 1, "--epochs must be at least 1"),
+            (self.batch >= 1, "--batch must be at least 1"),
+            (self.batch_tokens >= 1, "batch_tokens must be at least 1"),
+            (self.lr.is_none_or(|lr| lr.is_finite() && lr > 0.0), "--lr must be a positive number"),
+            ((0.0..1.0).contains(&self.warmup), "warmup must be at least 0 and below 1"),
+            (self.weight_decay.is_finite() && self.weight_decay >= 0.0, "weight_decay must not be negative"),
+            (self.clip.is_finite() && self.clip >= 0.0, "clip must not be negative"),
+            ((0.0..1.0).contains(&self.label_smoothing), "label_smoothing must be at least 0 and below 1"),
+            (self.patience != Some(0), "patience must be at least 1"),
+        ];
+        let wrong: Vec<&str> = checks.iter().filter(|(fine, _)| !fine).map(|(_, text)| *text).collect();
+        if wrong.is_empty() { Ok(()) } else { Err(Error::invalid(wrong.join("; "))) }
+    }
+}
