@@ -9,6 +9,7 @@ pub mod bottleneck;
 mod dense;
 pub mod dora;
 pub mod features;
+pub mod formats;
 pub mod full;
 pub mod head;
 pub mod houlsby;
