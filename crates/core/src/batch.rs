@@ -18,8 +18,8 @@ impl Batch {
         Self { ids: Vec::new(), types: Vec::new(), offsets: vec![0], row_ids: Vec::new() }
     }
 
-    /// Adds one sequence: its token ids, its token types (all 0 if `None`) and the id of its row in the data, which is
-    /// what dropout masks depend on.
+    /// Adds one sequence: its token ids, its token types (all 0 if `None`) and the id of its row in the data,
+    /// which is what dropout masks depend on.
     ///
     /// # Errors
     /// [`Error::Invalid`] if the sequence is empty or has another number of types.

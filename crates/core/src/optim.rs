@@ -4,7 +4,8 @@ use crate::{Error, Params, Result};
 pub use offshoot_kernels::adamw::AdamW as Settings;
 use offshoot_kernels::adamw::adamw;
 
-/// AdamW (Loshchilov and Hutter 2019): decay apart from the gradient, on every parameter. First and second moments are `f32`.
+/// AdamW (Loshchilov and Hutter 2019): decay apart from the gradient, on every parameter. First and second
+/// moments are `f32`.
 pub struct AdamW {
     moments: Vec<(Vec<f32>, Vec<f32>)>,
     steps: u64,
@@ -22,10 +23,12 @@ impl AdamW {
         self.steps
     }
 
-    /// Updates every parameter that has a gradient, and forgets the gradients. `gradient_scale` multiplies them first.
+    /// Updates every parameter that has a gradient, and forgets the gradients. `gradient_scale` multiplies
+    /// them first.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if these are not the parameters it was made for, as after one was registered too late.
+    /// [`Error::Invalid`] if these are not the parameters it was made for, as after one was registered too
+    /// late.
     pub fn step(&mut self, params: &mut Params, settings: &Settings, gradient_scale: f32) -> Result<()> {
         let sizes = self.moments.iter().map(|(m, _)| m.len());
         if !sizes.eq(params.iter().map(|p| p.value().len())) {
@@ -68,8 +71,8 @@ mod tests {
 
     #[test]
     fn three_steps_give_the_values_of_torch() {
-        /// A gradient, and the values after its step by the formula of `torch.optim.AdamW`, computed in f64: decay by
-        /// `1 - lr weight_decay`, then `lr m' / (sqrt(v') + eps)`, with each gradient halved first.
+        /// A gradient, and the values after its step by the formula of `torch.optim.AdamW`, computed in f64:
+        /// decay by `1 - lr weight_decay`, then `lr m' / (sqrt(v') + eps)`, with each gradient halved first.
         const STEPS: [([f32; 2], [f64; 2]); 3] = [
             ([1.0, -4.0], [0.989_000_000, -1.988_000_000]),
             ([2.0, 0.5], [0.978_359_180, -1.980_286_654]),

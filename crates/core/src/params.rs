@@ -128,7 +128,8 @@ impl Params {
     /// Puts the values of a snapshot back.
     ///
     /// # Errors
-    /// [`Error::Shapes`], with the sizes of all parameters, if the snapshot is of others; nothing is changed then.
+    /// [`Error::Shapes`], with the sizes of all parameters, if the snapshot is of others; nothing is changed
+    /// then.
     pub fn restore(&mut self, snapshot: &[Vec<f32>]) -> Result<()> {
         let (left, right) = (self.items.iter().map(|p| p.value.len()), snapshot.iter().map(Vec::len));
         if !left.clone().eq(right.clone()) {

@@ -1,7 +1,7 @@
 //! One forward pass: a packed batch, and the adapters that its sequences use.
 //!
-//! A backbone speaks to this, never to an adapter: the pass hands each hook the rows of the sequences that share an
-//! adapter. One adapter for all is the usual case and costs no copy.
+//! A backbone speaks to this, never to an adapter: the pass hands each hook the rows of the sequences that
+//! share an adapter. One adapter for all is the usual case and costs no copy.
 
 use crate::nn::{Linear, Norm};
 use crate::{
@@ -54,8 +54,8 @@ impl<'a> Pass<'a> {
         Self::mixed(batch, &[Member { adapter, params, sequences: batch.sequences() }], mode)
     }
 
-    /// A pass whose sequences use different adapters, in runs. The backbone's own trained weights, if it has any, and the
-    /// task's head are those of the first.
+    /// A pass whose sequences use different adapters, in runs. The backbone's own trained weights, if it has
+    /// any, and the task's head are those of the first.
     ///
     /// # Errors
     /// [`Error::Invalid`] if the runs do not cover the batch; as [`Adapter::begin`] fails.
@@ -94,8 +94,8 @@ impl<'a> Pass<'a> {
         self.step().weight(weight)
     }
 
-    /// The position of each row within its sequence. Rows of virtual tokens come first, and prefix keys count as positions
-    /// before the first row (as peft does).
+    /// The position of each row within its sequence. Rows of virtual tokens come first, and prefix keys count
+    /// as positions before the first row (as peft does).
     pub fn positions(&self) -> Vec<u32> {
         let run = |run: &Run<'_>| {
             let first = run.adapter.prefix_tokens();
@@ -138,8 +138,8 @@ impl<'a> Pass<'a> {
         })
     }
 
-    /// Self-attention within each sequence: queries `[n, h e]`, keys and values `[n, g e]`, to the context `[n, h e]` and
-    /// what is to be added after the output projection.
+    /// Self-attention within each sequence: queries `[n, h e]`, keys and values `[n, g e]`, to the context
+    /// `[n, h e]` and what is to be added after the output projection.
     ///
     /// # Errors
     /// As the hooks fail.
@@ -171,8 +171,8 @@ impl<'a> Pass<'a> {
         })
     }
 
-    /// The backbone's own dropout on `x` `[n, d]`. It acts only where gradients flow: what lies below the lowest trainable
-    /// tensor runs as in evaluation, so that it can be computed once for all epochs.
+    /// The backbone's own dropout on `x` `[n, d]`. It acts only where gradients flow: what lies below the
+    /// lowest trainable tensor runs as in evaluation, so that it can be computed once for all epochs.
     ///
     /// # Errors
     /// Never on an activation of this pass.

@@ -65,7 +65,8 @@ impl<'a> Step<'a> {
         &self.layout
     }
 
-    /// Dropout in training; `x` `[rows or sequences, d]` itself in evaluation. `site` tells one use in a pass from another.
+    /// Dropout in training; `x` `[rows or sequences, d]` itself in evaluation. `site` tells one use in a pass
+    /// from another.
     ///
     /// # Errors
     /// If `x` has neither one row per token nor one per sequence.

@@ -1,8 +1,9 @@
 //! The tape: what a backward pass has to do, in the order in which the forward pass went.
 //!
-//! An operation with a tracked input leaves one closure that owns exactly what its backward needs and hands gradients to the
-//! [`Slot`]s of its inputs. The tape is cut at each transformer block. Playing it back consumes it from the end, so a block's
-//! saved activations are freed as soon as its backward is done, and nothing below the lowest trainable tensor was ever recorded.
+//! An operation with a tracked input leaves one closure that owns exactly what its backward needs and hands
+//! gradients to the [`Slot`]s of its inputs. The tape is cut at each transformer block. Playing it back
+//! consumes it from the end, so a block's saved activations are freed as soon as its backward is done, and
+//! nothing below the lowest trainable tensor was ever recorded.
 
 use crate::buffer::Buffer;
 use crate::{Error, Result, Tensor};
@@ -24,10 +25,12 @@ impl Tape {
         Self::default()
     }
 
-    /// Starts a new segment: what is recorded from here on is played back, and freed, before what came earlier.
+    /// Starts a new segment: what is recorded from here on is played back, and freed, before what came
+    /// earlier.
     pub fn cut(&self) {
         let mut segments = self.lock();
-        // A prologue that recorded nothing counts too, so that a block's segment has the same index under every method.
+        // A prologue that recorded nothing counts too, so that a block's segment has the same index under
+        // every method.
         if segments.is_empty() {
             segments.push(Vec::new());
         }
@@ -39,7 +42,8 @@ impl Tape {
         self.lock().iter().map(Vec::len).collect()
     }
 
-    /// Adds the gradient of `loss` (one value) to the slot of every parameter it depends on, and empties the tape.
+    /// Adds the gradient of `loss` (one value) to the slot of every parameter it depends on, and empties the
+    /// tape.
     ///
     /// `weight` multiplies the loss: 1 / (labelled positions of the whole optimizer step), for one.
     ///

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 /// Dense row-major `f32` values. Cloning shares the values.
 ///
-/// Operations are methods, one file per kind under `ops/`; each returns a new tensor and records its backward only when an
-/// input is tracked.
+/// Operations are methods, one file per kind under `ops/`; each returns a new tensor and records its backward
+/// only when an input is tracked.
 #[derive(Clone)]
 pub struct Tensor {
     buffer: Arc<Buffer>,
@@ -170,7 +170,8 @@ impl Tensor {
         needed.then(|| self.detach())
     }
 
-    /// Wraps an operation's output and, if an input is tracked, records `backward`, which receives the output's gradient.
+    /// Wraps an operation's output and, if an input is tracked, records `backward`, which receives the
+    /// output's gradient.
     pub(crate) fn output(
         device: &Device,
         shape: &[usize],

@@ -1,5 +1,7 @@
 //! A call that does not fit is an error that names the operation, never a panic.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
+
 use offshoot_core::{
     AttentionDropout, Device, Error, Heads, Mask, Params, Result, Span, Tape, Tensor, concat_rows,
     cross_entropy,
@@ -84,7 +86,7 @@ fn a_backwards_range_is_an_error() {
     let results = [
         x.row_range(2..1),
         x.columns(2..1),
-        x.segment_mean(&[2..1]),
+        x.segment_mean(&[0..1, 2..1]),
         attention(HEADS, &[Span { queries: 2..1, keys: 0..0 }], None),
     ];
     assert!(results.iter().all(Result::is_err));

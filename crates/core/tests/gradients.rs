@@ -2,6 +2,8 @@
 //!
 //! A new operation is one line in [`cases`]; [`every_operation_has_a_case`] fails without it.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
+
 use offshoot_core::{
     Activation, AttentionDropout, Device, Heads, Mask, Params, Result, Rng, Span, Step, Tape, Tensor,
     concat_rows, cross_entropy,
@@ -10,11 +12,12 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::Path;
 
-/// The step of a difference. The inputs are of order 1, so the quotient's error is `h² f''' / 6`, below 1e-4 here, plus a
-/// rounding of about 1e-7 in each output over `2 h`, which is 1e-5.
+/// The step of a difference. The inputs are of order 1, so the quotient's error is `h² f''' / 6`, below 1e-4
+/// here, plus a rounding of about 1e-7 in each output over `2 h`, which is 1e-5.
 const STEP: f32 = 1e-2;
 
-/// Four times the largest deviation of any case (5e-5, relative to gradients of order 1), which is what the step explains.
+/// Four times the largest deviation of any case (5e-5, relative to gradients of order 1), which is what the
+/// step explains.
 const TOLERANCE: f64 = 2e-4;
 
 /// One operation on inputs of given shapes.

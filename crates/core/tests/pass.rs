@@ -1,5 +1,7 @@
 //! A pass hands each adapter the rows of its own sequences, whatever stands beside them in the batch.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
+
 use offshoot_core::nn::{Base, Linear, Norm};
 use offshoot_core::{
     Adapter, Addition, AttentionSite, Batch, Context, Counter, Device, Heads, KeyValue, Kind, Mask, Member,

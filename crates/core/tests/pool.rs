@@ -1,5 +1,7 @@
 //! A steady training step asks the operating system for no memory.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
+
 use offshoot_core::optim::{AdamW, Settings};
 use offshoot_core::{
     Activation, Device, Heads, Mask, Params, Result, Rng, Span, Step, Tape, Tensor, cross_entropy,

@@ -15,13 +15,14 @@ pub struct AttentionDropout {
 }
 
 impl Tensor {
-    /// `softmax(q kᵀ scale) v` within each span, for queries `[nq, h e]`, keys and values `[nk, g e]`: `[nq, h e]`.
+    /// `softmax(q kᵀ scale) v` within each span, for queries `[nq, h e]`, keys and values `[nk, g e]`: `[nq,
+    /// h e]`.
     ///
     /// No matrix of probabilities is kept: the backward pass computes them again.
     ///
     /// # Errors
-    /// [`Error::Shapes`] if a size does not fit the heads; [`Error::Index`] if a span ends outside; [`Error::Invalid`] if
-    /// two spans share a row.
+    /// [`Error::Shapes`] if a size does not fit the heads; [`Error::Index`] if a span ends outside;
+    /// [`Error::Invalid`] if two spans share a row.
     pub fn attention(
         &self,
         key: &Tensor,

@@ -5,13 +5,14 @@ use crate::{Result, Tensor};
 use offshoot_kernels::dropout::dropout;
 
 impl Tensor {
-    /// Sets each value to zero with probability `p` and divides the others by `1 - p` (Srivastava et al. 2014).
+    /// Sets each value to zero with probability `p` and divides the others by `1 - p` (Srivastava et al.
+    /// 2014).
     ///
     /// Whether a value stays depends only on its row's key and its column.
     ///
     /// # Errors
-    /// [`Error::Shapes`](crate::Error::Shapes) if there is not one key per row; [`Error::Invalid`](crate::Error::Invalid)
-    /// if `p` is not in [0, 1].
+    /// [`Error::Shapes`](crate::Error::Shapes) if there is not one key per row;
+    /// [`Error::Invalid`](crate::Error::Invalid) if `p` is not in [0, 1].
     pub fn dropout(&self, p: f32, row_keys: Vec<u64>) -> Result<Tensor> {
         let cols = self.cols();
         dropout_fits("dropout", self, p, &row_keys)?;

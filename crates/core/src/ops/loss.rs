@@ -6,7 +6,8 @@ use offshoot_kernels::{cross_entropy as kernel, elementwise};
 
 /// The summed cross-entropy of logits `[n, c]` against labels `[n]`, as one value, with label smoothing.
 ///
-/// The sum, not the mean: the mean is over all labelled positions of an optimizer step, whatever its micro-batches.
+/// The sum, not the mean: the mean is over all labelled positions of an optimizer step, whatever its
+/// micro-batches.
 ///
 /// # Errors
 /// [`Error::Shapes`] if there is not one label per row; [`Error::Index`] if a label is not a class.

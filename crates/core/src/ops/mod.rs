@@ -1,7 +1,8 @@
-//! Operations: each computes its output and, only if an input is tracked, records a backward that owns what it needs.
+//! Operations: each computes its output and, only if an input is tracked, records a backward that owns what
+//! it needs.
 //!
-//! To add one: compute into a buffer from `device.take`, call `Tensor::output`, give each tracked input its gradient
-//! through its `Link`, and add a line to the gradient check in `tests/gradients.rs`.
+//! To add one: compute into a buffer from `device.take`, call `Tensor::output`, give each tracked input its
+//! gradient through its `Link`, and add a line to the gradient check in `tests/gradients.rs`.
 
 mod activation;
 mod attention;
