@@ -5,7 +5,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::fmt;
 use std::str::FromStr;
 
-/// How many rows: a count (`2000`), or a share from 0 to 1 (`0.8`, `80%`). A whole number without `%` is a count:
+/// How many rows: a count (`2000`), or a share from 0 to 1 (`0.8`, `80%`). A whole number without `%` is a
+/// count:
 /// `1` is one row, `1.0` and `100%` are all.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Amount {

@@ -23,9 +23,10 @@ pub(super) fn read(input: &mut Input<'_>, builder: &mut Builder, delimiter: u8) 
     let Some(header) = parser.record(input, builder)? else { return Ok(()) };
     name_columns(header, builder)?;
     while let Some(record) = parser.record(input, builder)? {
+        let line = record.line;
         match record.row(builder.columns()) {
             Ok(row) => builder.push(row),
-            Err(reason) => builder.problems.push(record.line, reason),
+            Err(reason) => builder.problems.push(line, reason),
         }
     }
     Ok(())
@@ -66,14 +67,14 @@ struct Record {
 }
 
 impl Record {
-    fn row(&self, columns: usize) -> std::result::Result<Row, String> {
+    fn row(self, columns: usize) -> std::result::Result<Row, String> {
         if let Some(fault) = self.fault {
             return Err(fault.to_owned());
         }
         if self.count != columns {
             return Err(format!("{} fields where the first line has {columns}", self.count));
         }
-        Ok(Row::new(self.line, self.fields.iter().cloned().enumerate().collect()))
+        Ok(Row::new(self.line, self.fields.into_iter().enumerate().collect()))
     }
 }
 

@@ -16,8 +16,8 @@ pub(super) fn key_of(example: &Example) -> Key<'_> {
     key(&example.text, &example.pair)
 }
 
-/// Keeps the first of rows that are the same, and none of those with the same texts and different labels; how many
-/// were dropped for each reason.
+/// Keeps the first of rows that are the same, and none of those with the same texts and different labels; how
+/// many were dropped for each reason.
 pub(super) fn drop(drafts: &mut Vec<Draft>) -> (usize, usize) {
     // The first row of each key, and whether another has a different label.
     let mut seen: BTreeMap<Key<'_>, (usize, bool)> = BTreeMap::new();

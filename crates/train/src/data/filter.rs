@@ -10,8 +10,8 @@ use std::str::FromStr;
 /// How many of a column's values a message lists.
 const LISTED: usize = 10;
 
-/// Keeps the rows whose `column` has `value`; written `column=value`, in a recipe too. Spaces around the value
-/// do not count, and a row without the column has the empty value.
+/// Keeps the rows whose `column` has `value`; written `column=value`, in a recipe too. Spaces around the
+/// value do not count, and a row without the column has the empty value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Filter {

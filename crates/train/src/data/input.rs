@@ -76,7 +76,7 @@ impl<'a> Input<'a> {
     /// The error for the record that begins on `line`.
     pub(super) fn too_long(&self, line: usize) -> Error {
         let reason = format!(
-            "the row that begins here is longer than {} MiB; is a quote left open, or is this not a text file?",
+            "the row that begins here is longer than {} MiB; is a quote left open, or is it not a text file?",
             RECORD_LIMIT >> 20
         );
         Error::Broken { file: self.file.clone(), line, reason }

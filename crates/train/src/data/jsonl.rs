@@ -43,8 +43,8 @@ mod tests {
 
     #[test]
     fn bad_rows_are_named_together() {
-        let text =
-            b"{\"a\":[1]}\n{\"a\":{}}\n[]\n{\"a\":1,\"a\":2}\n{\"a\"\n{\"a\":\"\xff\"}\n{\"a\":1} {\"a\":2}\n7\n";
+        let first = b"{\"a\":[1]}\n{\"a\":{}}\n[]\n{\"a\":1,\"a\":2}\n".as_slice();
+        let text = [first, b"{\"a\"\n{\"a\":\"\xff\"}\n{\"a\":1} {\"a\":2}\n7\n"].concat();
         let message = read_text(text, &FORMAT).unwrap_err().to_string();
         for line in [
             "8 rows",

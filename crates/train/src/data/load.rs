@@ -1,10 +1,11 @@
 //! From a file to labelled rows without duplicates.
 
-use super::columns::{Columns, Guess};
+use super::columns::Columns;
 use super::duplicates;
 use super::error::{Error, Result, shown};
 use super::filter::Filter;
 use super::format::read_with_problems;
+use super::guess::Guess;
 use super::labels::Labels;
 use super::problems::Problems;
 use super::summary::RowCounts;
@@ -57,12 +58,13 @@ pub struct Dataset {
     skip_bad_rows: bool,
 }
 
-/// Loads rows to train on. Rows that are the same (text, second text and label, but for spaces around them) are kept
-/// once; texts that stand with different labels are dropped altogether, since no one can say which label is right.
+/// Loads rows to train on. Rows that are the same (text, second text and label, but for spaces around them)
+/// are kept once; texts that stand with different labels are dropped altogether, since no one can say which
+/// label is right.
 ///
 /// # Errors
-/// As [`super::read_table`]; a filter that keeps nothing; columns that are not there or not obvious; rows without text or
-/// label; fewer than 2 classes or more than [`Labels::MOST`].
+/// As [`super::read_table`]; a filter that keeps nothing; columns that are not there or not obvious; rows
+/// without text or label; fewer than 2 classes or more than [`Labels::MOST`].
 pub fn load(path: &Path, options: &LoadOptions) -> Result<Dataset> {
     let mut rows = Rows::read(path, options)?;
     let dropped = duplicates::drop(&mut rows.drafts);
@@ -71,8 +73,8 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<Dataset> {
     rows.label(labels)
 }
 
-/// Loads rows whose classes are known already, to evaluate or test on. Nothing is dropped, so that a result can be
-/// compared with others' on the same file.
+/// Loads rows whose classes are known already, to evaluate or test on. Nothing is dropped, so that a result
+/// can be compared with others' on the same file.
 ///
 /// # Errors
 /// As [`load`], but for the number of classes; a label that is not among `labels`.

@@ -13,6 +13,7 @@ mod duplicates;
 mod error;
 mod filter;
 mod format;
+mod guess;
 mod input;
 mod json;
 mod jsonl;

@@ -10,17 +10,17 @@ const MOST_VALIDATION: usize = 1000;
 /// How many rows to train, validate and test on.
 ///
 /// Shares are shares of all rows of the file, as they are once filtered and without duplicates. What is asked
-/// for is what there will be, to the row, or it is an error; what is not asked for gives way:
+/// for is what there will be, to the row, or it is an error; what is not asked for gives way. Not given,
 ///
-/// | not given | is |
-/// | --- | --- |
-/// | `test` | 20 % of the rows, or what the others leave if that is less; with a test file, all of that file |
-/// | `train` | all rows that are not for testing or validation |
-/// | `validation`, without `train` | 10 % of the rows that are not for testing, at most 1000; they are taken from training |
-/// | `validation`, with `train` | 10 % as many rows as `train`, at most 1000, from the rows that are not for training or testing; none if there are not enough |
+/// - `test` is 20 % of the rows, or what the others leave if that is less. With a test file it is all of that
+///   file, and a `test` that is given is a number or a share of that file's rows.
+/// - `train` is all rows that are not for testing or validation.
+/// - `validation` is 10 % of what is not for testing, at most 1000, taken from the training rows, if `train`
+///   is not given. If it is, none of those rows is taken: validation gets a tenth as many (at most 1000) of
+///   the rows that are left, or none if there are not so many.
 ///
-/// With a test file, `test` is a number or share of that file's rows. `test = 0` and `validation = 0` are for none.
-/// Shares are rounded down, but where they make a whole (0.8, 0.1, 0.1) no row is left over: training gets it.
+/// `test = 0` and `validation = 0` are for none. Shares are rounded down, but where they make a whole (0.8,
+/// 0.1, 0.1) no row is left over: training gets it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SplitOptions {
