@@ -99,6 +99,22 @@ pub(super) fn read_text(text: impl AsRef<[u8]>, format: &Format) -> Result<Table
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+    use std::io::Read;
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_a_reader_panic(text in "[\\[\\]{}\":,\\\\a1\r\n\u{feff}é]{0,40}", cut in 0_usize..3) {
+            // Cut anywhere, in a character too.
+            let bytes = &text.as_bytes()[..text.len().saturating_sub(cut)];
+            for format in FORMATS {
+                if let Ok(table) = read_text(bytes, format) {
+                    prop_assert!(!table.rows.is_empty());
+                    prop_assert!(table.rows.windows(2).all(|rows| rows[0].line <= rows[1].line));
+                }
+            }
+        }
+    }
 
     #[test]
     fn an_extension_gives_the_format() {
@@ -158,6 +174,4 @@ mod tests {
         let error = read_table_from(Box::new(endless), Format::named("json").unwrap(), "x").unwrap_err();
         assert!(error.to_string().starts_with("x, line 1: the row that begins here is longer"), "{error}");
     }
-
-    use std::io::Read;
 }
