@@ -3,7 +3,7 @@
 //!
 //! The tensors say which modules have an update; `target_modules` and its companions only say it again. Keys
 //! of `rank_pattern` and `alpha_pattern` are regular expressions in peft, and module paths or their ends
-//! here.
+//! here. Where several fit a module, the first one counts; peft writes them sorted, and ours always are.
 
 use super::{Given, Loaded, MODULES, Written, prefixed, unknown_tensors};
 use crate::formats::fields::Fields;
@@ -78,11 +78,9 @@ fn numbers(values: &BTreeMap<String, f64>) -> BTreeMap<&str, Value> {
 }
 
 pub(super) fn import(mut fields: Fields<'_>, given: Given<'_>) -> Result<Loaded> {
-    let (settings, is_dora) = settings(&mut fields)?;
+    let (settings, is_dora) = settings(&mut fields, given.backbone)?;
     fields.finish()?;
     let sites = sites(&given.tensors, given.backbone)?;
-    one_key_each("rank_pattern", settings.rank_pattern.keys(), given.backbone)?;
-    one_key_each("alpha_pattern", settings.alpha_pattern.keys(), given.backbone)?;
     let Choice { targets, only_layers } = Choice::of(given.backbone, &sites)?;
     let settings = lora::Config { targets, only_layers, ..settings };
     let method = match is_dora {
@@ -93,23 +91,22 @@ pub(super) fn import(mut fields: Fields<'_>, given: Given<'_>) -> Result<Loaded>
 }
 
 /// All settings but the sites, and whether it is DoRA.
-fn settings(fields: &mut Fields<'_>) -> Result<(lora::Config, bool)> {
+fn settings(fields: &mut Fields<'_>, backbone: &dyn Backbone) -> Result<(lora::Config, bool)> {
     fields.inert(INERT);
     fields.must_be("bias", "none", "the backbone's biases stay frozen");
     fields.must_be("fan_in_fan_out", false, "weights are stored [out, in] here");
     initialisation(fields);
     let count = |value: &Value| value.as_u64().and_then(|n| usize::try_from(n).ok());
+    let ranks = fields.table("rank_pattern", "a table of whole numbers", count);
+    let alphas = fields.table("alpha_pattern", "a table of numbers", Value::as_f64);
     let settings = lora::Config {
         rank: fields.count("r", 8),
         alpha: fields.number("lora_alpha", 8.0),
         rs: fields.flag("use_rslora", false),
         dropout: fields.number("lora_dropout", 0.0) as f32,
         bias: fields.flag("lora_bias", false),
-        rank_pattern: fields.table("rank_pattern", "a table of whole numbers", count).into_iter().collect(),
-        alpha_pattern: fields
-            .table("alpha_pattern", "a table of numbers", Value::as_f64)
-            .into_iter()
-            .collect(),
+        rank_pattern: sorted("rank_pattern", ranks, backbone)?,
+        alpha_pattern: sorted("alpha_pattern", alphas, backbone)?,
         ..lora::Config::default()
     };
     literal_patterns(&settings)?;
@@ -148,23 +145,24 @@ fn literal<'a>(field: &str, mut keys: impl Iterator<Item = &'a String>) -> Resul
     }
 }
 
-/// Refuses a pattern of which two keys fit one module: peft takes the first of the file, and ours has no such
-/// order.
-fn one_key_each<'a>(
-    field: &str,
-    keys: impl Iterator<Item = &'a String> + Clone,
-    backbone: &dyn Backbone,
-) -> Result<()> {
+/// A pattern in the order of its keys.
+///
+/// # Errors
+/// If another of the keys that fit a module comes first in the file, where peft takes the first.
+fn sorted<T>(field: &str, entries: Vec<(String, T)>, backbone: &dyn Backbone) -> Result<BTreeMap<String, T>> {
     for module in modules(backbone).keys() {
-        let fitting: Vec<_> = keys.clone().filter(|key| ends_at_dot(module, key)).collect();
-        if let [first, second, ..] = fitting[..] {
+        let fitting = entries.iter().map(|(key, _)| key).filter(|key| ends_at_dot(module, key));
+        let (first, least) = (fitting.clone().next(), fitting.min());
+        if let (Some(first), Some(least)) = (first, least)
+            && first != least
+        {
             return Err(Error::invalid(format!(
-                "{CONFIG_FILE}: two keys of `{field}`, {first:?} and {second:?}, fit {module}; leave one \
-                 that does"
+                "{CONFIG_FILE}: two keys of `{field}`, {first:?} and {least:?}, fit {module} and are not sorted; leave \
+                 one that does"
             )));
         }
     }
-    Ok(())
+    Ok(entries.into_iter().collect())
 }
 
 /// The sites of the tensors.

@@ -1,0 +1,202 @@
+//! Doing what the library did in a case.
+
+use super::{Case, Expected, Report};
+use anyhow::{Context, Result, bail, ensure};
+use offshoot_core::optim::{AdamW, Settings};
+use offshoot_core::{Device, Mode, Param, Params, Pass, Rng, Tape, Tensor, cross_entropy};
+use offshoot_methods::MethodConfig;
+use offshoot_methods::formats::{CONFIG_FILE, Format, Imported, Tensors, import};
+use offshoot_models::Model;
+use offshoot_models::weights::read_tensors;
+use offshoot_train::Classifier;
+use std::path::Path;
+
+/// The names of the networks that compute virtual tokens. The libraries save what they compute, not them.
+const NETWORKS: [&str; 2] = ["prompt_encoder.mlp_head.", "prompt_encoder.transform."];
+
+/// Loads a case's model and adapter, and compares logits, and, where the case trains, losses, gradients and steps.
+///
+/// # Errors
+/// If something can not be loaded or built, or if the trained tensors are not the reference's; the message names them.
+pub fn replay(case: &Case) -> Result<Report> {
+    let model = Model::load(&case.folder.join(&case.settings.model), None, &Device::cpu())?;
+    let served = classifier(case, &model, Tensors::new())?;
+    if case.settings.method == "none" {
+        return untrained(case, &served);
+    }
+    let mut trained = classifier(case, &model, network(&case.expected.before))?;
+    matched(&trained.params, &case.expected)?;
+    let mut report = Report::new((trained.params.count(), case.settings.trainable));
+    report.logits(&evaluate(&served, &case.expected)?.0, &case.expected.logits.1);
+    train(case, &mut trained, &mut report)?;
+    Ok(report)
+}
+
+/// A case that trains nothing: the head stands in the parameters all the same, but takes no step.
+fn untrained(case: &Case, served: &Classifier) -> Result<Report> {
+    let expected = &case.expected;
+    ensure!(
+        expected.before.is_empty(),
+        "the method `none` trains nothing, and the case has `before` tensors"
+    );
+    let (logits, loss) = evaluate(served, expected)?;
+    let mut report = Report::new((0, case.settings.trainable));
+    report.logits(&logits, &expected.logits.1);
+    report.losses(&[loss], &case.settings.losses);
+    Ok(report)
+}
+
+/// The model with the case's method and head. Their values are those that were saved, with `network` beside; without
+/// saved ones, those of `before`.
+fn classifier(case: &Case, model: &Model, network: Tensors) -> Result<Classifier> {
+    let mut rng = Rng::new(0);
+    let classes = case.expected.logits.0.last().copied().unwrap_or(0);
+    let (head, _) = model.new_head(classes, &mut rng)?;
+    let Some(folder) = &case.settings.adapter else {
+        let mut classifier = Classifier::with_head(model, &without_adapter(case)?, head, &mut rng)?;
+        set(&mut classifier.params, &case.expected.before)?;
+        return Ok(classifier);
+    };
+    let mut imported = read(&case.folder.join(folder), network, model)?;
+    let mut classifier = Classifier::with_head(model, &imported.method, head, &mut rng)?;
+    complete_head(&mut imported, &classifier, &case.expected.before);
+    imported.load_into(&mut classifier.params)?;
+    Ok(classifier)
+}
+
+/// The method of a case that has no adapter's files. `none` is a head without steps.
+fn without_adapter(case: &Case) -> Result<MethodConfig> {
+    match case.settings.method.as_str() {
+        "none" => Ok(MethodConfig::named("head")?),
+        method @ ("head" | "full") => Ok(MethodConfig::named(method)?),
+        other => bail!("a case of `{other}` needs an adapter's files; none, head and full have none"),
+    }
+}
+
+/// Reads an adapter's files, with `network` as if it stood in a file beside them.
+fn read(folder: &Path, network: Tensors, model: &Model) -> Result<Imported> {
+    let json = std::fs::read(folder.join(CONFIG_FILE)).context(CONFIG_FILE)?;
+    let config = serde_json::from_slice(&json).context(CONFIG_FILE)?;
+    let tensors = read_tensors(&folder.join(Format::detect(&config)?.weights_file()))?;
+    Ok(import(&config, tensors, network, model.backbone.as_ref())?)
+}
+
+/// Takes a head that the adapter's files do not hold from `before`, or else leaves it the checkpoint's.
+fn complete_head(imported: &mut Imported, classifier: &Classifier, before: &Tensors) {
+    for weight in classifier.head.weights() {
+        let value = weight.value(&classifier.params);
+        let own = || (value.shape().to_vec(), value.to_vec());
+        let value = || before.get(weight.name()).cloned().unwrap_or_else(own);
+        imported.head.entry(weight.name().to_owned()).or_insert_with(value);
+    }
+}
+
+/// The network behind virtual tokens, with their table, if the case trains one.
+fn network(before: &Tensors) -> Tensors {
+    let of_network = |name: &String| NETWORKS.iter().any(|network| name.starts_with(network));
+    if !before.keys().any(of_network) {
+        return Tensors::new();
+    }
+    let part = |(name, _): &(&String, _)| name.starts_with("prompt_encoder.");
+    before.iter().filter(part).map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
+/// Checks that what we train is what the reference trained, tensor by tensor.
+fn matched(params: &Params, expected: &Expected) -> Result<()> {
+    let mut problems = Vec::new();
+    for (part, tensors) in
+        [("before", &expected.before), ("grad", &expected.grad), ("after", &expected.after)]
+    {
+        for param in params.iter() {
+            match tensors.get(param.name()) {
+                None => problems.push(format!("{} is trained and not in `{part}`", param.name())),
+                Some((shape, _)) if shape != param.value().shape() => {
+                    problems.push(format!(
+                        "{} is {:?}, and {shape:?} in `{part}`",
+                        param.name(),
+                        param.value().shape()
+                    ));
+                }
+                Some(_) => {}
+            }
+        }
+        let leftover = tensors.keys().filter(|name| params.find(name).is_none());
+        problems.extend(leftover.map(|name| format!("{name} is in `{part}` and not trained")));
+    }
+    ensure!(problems.is_empty(), "the trained tensors differ: {}", problems.join("; "));
+    Ok(())
+}
+
+/// The logits and the loss.
+fn evaluate(classifier: &Classifier, expected: &Expected) -> Result<(Vec<f32>, f32)> {
+    let (logits, loss) = forward(classifier, expected, Mode::Evaluate)?;
+    Ok((logits.to_vec(), mean(&loss, expected)))
+}
+
+/// The logits `[sequences, classes]` and the summed loss.
+fn forward(classifier: &Classifier, expected: &Expected, mode: Mode) -> Result<(Tensor, Tensor)> {
+    let mut pass = Pass::new(&expected.batch, classifier.adapter.as_ref(), &classifier.params, mode)?;
+    let logits = classifier.logits(&mut pass)?;
+    let loss = cross_entropy(&logits, &expected.labels, 0.0)?;
+    Ok((logits, loss))
+}
+
+fn mean(loss: &Tensor, expected: &Expected) -> f32 {
+    loss.to_vec().iter().sum::<f32>() / expected.labels.len() as f32
+}
+
+/// Takes the case's steps from `before`, and compares on the way.
+fn train(case: &Case, classifier: &mut Classifier, report: &mut Report) -> Result<()> {
+    let expected = &case.expected;
+    set(&mut classifier.params, &expected.before)?;
+    let (settings, mut optimizer) = (settings(case), AdamW::new(&classifier.params));
+    let mut losses = Vec::new();
+    for step in 0..case.settings.steps {
+        let tape = Tape::new();
+        let (_, loss) = forward(classifier, expected, Mode::Train(tape.clone(), None))?;
+        losses.push(mean(&loss, expected));
+        tape.backward(&loss, 1.0 / expected.labels.len() as f32)?;
+        if step == 0 {
+            gradients(&classifier.params, expected, report);
+        }
+        optimizer.step(&mut classifier.params, &settings, 1.0)?;
+    }
+    losses.push(evaluate(classifier, expected)?.1);
+    report.losses(&losses, &case.settings.losses);
+    after(&classifier.params, expected, report);
+    Ok(())
+}
+
+fn settings(case: &Case) -> Settings {
+    let super::Optimizer { lr, betas: [beta1, beta2], eps, weight_decay, .. } = case.settings.optimizer;
+    Settings { lr, beta1, beta2, eps, weight_decay }
+}
+
+fn set(params: &mut Params, values: &Tensors) -> Result<()> {
+    for param in params.iter_mut() {
+        if let Some((_, values)) = values.get(param.name()) {
+            param.set(values)?;
+        }
+    }
+    Ok(())
+}
+
+/// Compares all gradients. One that nothing reached is zero.
+fn gradients(params: &Params, expected: &Expected, report: &mut Report) {
+    for param in params.iter() {
+        let ours = param.gradient().unwrap_or_else(|| vec![0.0; param.value().len()]);
+        report.gradient(param.name(), &ours, values(&expected.grad, param));
+    }
+}
+
+fn after(params: &Params, expected: &Expected, report: &mut Report) {
+    for param in params.iter() {
+        let (theirs, gradient) = (values(&expected.after, param), values(&expected.grad, param));
+        report.after(param.name(), &param.value().to_vec(), theirs, gradient);
+    }
+}
+
+/// A parameter's values among tensors that are known to have it.
+fn values<'a>(tensors: &'a Tensors, param: &Param) -> &'a [f32] {
+    tensors.get(param.name()).map_or(&[], |(_, values)| values)
+}
