@@ -68,7 +68,16 @@ pub(crate) fn bert_like(fields: &mut Fields, first_position: usize) -> Result<Se
         },
     };
     fields.only("position_embedding_type", "absolute".into());
-    fields.ignore(&["tie_word_embeddings"]);
+    // All but the first are leftovers of Google's original configs.
+    fields.ignore(&[
+        "tie_word_embeddings",
+        "directionality",
+        "pooler_fc_size",
+        "pooler_num_attention_heads",
+        "pooler_num_fc_layers",
+        "pooler_size_per_head",
+        "pooler_type",
+    ]);
     Ok(settings)
 }
 

@@ -73,7 +73,12 @@ fn head(fields: &mut Fields) -> HeadSpec {
     let relu = Some(Activation::Relu);
     HeadSpec {
         layers: vec![
-            HeadLayerSpec { name: "pre_classifier", outputs: Outputs::Hidden, activation: relu, dropout: 0.0 },
+            HeadLayerSpec {
+                name: "pre_classifier",
+                outputs: Outputs::Hidden,
+                activation: relu,
+                dropout: 0.0,
+            },
             HeadLayerSpec { name: "classifier", outputs: Outputs::Classes, activation: None, dropout: rate },
         ],
     }

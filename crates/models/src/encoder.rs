@@ -5,8 +5,8 @@ use crate::weights::Take;
 use crate::{Error, Result};
 use offshoot_core::nn::{Embedding, LayerNorm, Linear, Norm};
 use offshoot_core::{
-    Activation, AttentionSite, Backbone, Context, Device, Heads, KeyValue, Kind, Mask, Part, Pass, Place, ProjectKv, Shape,
-    Site, Slot, Step, Sublayer, Tensor, Weight,
+    Activation, AttentionSite, Backbone, Context, Device, Heads, KeyValue, Kind, Mask, Part, Pass, Place,
+    ProjectKv, Shape, Site, Slot, Step, Sublayer, Tensor, Weight,
 };
 
 /// What a family calls its modules in files.
@@ -110,7 +110,9 @@ impl Encoder {
         };
         if pooled && encoder.pooler.is_none() {
             let family = names.family;
-            return Err(Error::Invalid(format!("this {family} checkpoint has no pooler; use --pooling cls or mean")));
+            return Err(Error::Invalid(format!(
+                "this {family} checkpoint has no pooler; use --pooling cls or mean"
+            )));
         }
         Ok(encoder)
     }
@@ -272,21 +274,16 @@ impl Block {
     }
 
     fn weights(&self) -> Vec<&Weight> {
-        let mut weights: Vec<&Weight> = self.projections().into_iter().flat_map(|(_, l)| l.weights()).collect();
+        let mut weights: Vec<&Weight> =
+            self.projections().into_iter().flat_map(|(_, l)| l.weights()).collect();
         weights.extend(self.attention_norm.weights());
         weights.extend(self.norm.weights());
         weights
     }
 
     fn weights_mut(&mut self) -> Vec<&mut Weight> {
-        let linears = [
-            &mut self.query,
-            &mut self.key,
-            &mut self.value,
-            &mut self.output,
-            &mut self.up,
-            &mut self.down,
-        ];
+        let linears =
+            [&mut self.query, &mut self.key, &mut self.value, &mut self.output, &mut self.up, &mut self.down];
         let mut weights: Vec<&mut Weight> = linears.into_iter().flat_map(Linear::weights_mut).collect();
         weights.extend(self.attention_norm.weights_mut());
         weights.extend(self.norm.weights_mut());

@@ -50,7 +50,8 @@ impl Model {
         let checkpoint = Checkpoint::open(folder)?;
         let prefix = format!("{}.", family.name);
         let mut take = Take::new(&checkpoint, &[&prefix]);
-        let encoder = Encoder::collect(family.names, settings, pooling == Pooling::Pooler, &mut take, device)?;
+        let encoder =
+            Encoder::collect(family.names, settings, pooling == Pooling::Pooler, &mut take, device)?;
         let head_values = take_head(&head, &mut take);
         let unused = take.finish()?;
         let notes = if unused.unexpected.is_empty() { Vec::new() } else { vec![unused.to_string()] };
@@ -127,7 +128,13 @@ impl Model {
     }
 
     /// A head's weight and whether it is new.
-    fn head_weight(&self, module: &str, kind: Kind, shape: &[usize], rng: &mut Rng) -> Result<(Weight, bool)> {
+    fn head_weight(
+        &self,
+        module: &str,
+        kind: Kind,
+        shape: &[usize],
+        rng: &mut Rng,
+    ) -> Result<(Weight, bool)> {
         let name = format!("{module}.{}", if kind == Kind::Matrix { "weight" } else { "bias" });
         let known = self.head_values.get(&name).filter(|(known, _)| known == shape);
         let value = match known {
@@ -188,10 +195,11 @@ fn take_head(head: &HeadSpec, take: &mut Take<'_>) -> BTreeMap<String, (Vec<usiz
     let names = head.layers.iter().flat_map(|l| ["weight", "bias"].map(|end| format!("{}.{end}", l.name)));
     let mut values = BTreeMap::new();
     for name in names {
-        if let Some(shape) = take.shape(&name).map(<[usize]>::to_vec) {
-            if let Some(value) = take.optional(&name, &shape) {
-                values.insert(name, (shape, value));
-            }
+        let shape = take.shape(&name).map(<[usize]>::to_vec);
+        if let Some(shape) = shape
+            && let Some(value) = take.optional(&name, &shape)
+        {
+            values.insert(name, (shape, value));
         }
     }
     values

@@ -11,6 +11,9 @@ use offshoot_methods::MethodConfig;
 use offshoot_models::Model;
 use std::time::Instant;
 
+/// Penalties that are tried where none is given.
+const CANDIDATES: [f64; 6] = [1e-1, 1.0, 1e1, 1e2, 1e3, 1e4];
+
 /// Embeds the training rows and solves logistic regression on them. The result is a classifier with one linear layer on
 /// the pooled representation.
 ///
@@ -33,7 +36,13 @@ pub fn fit_features(
     let mut classifier = Classifier::with_head(model, method, head, &mut rng)?;
     let features = classifier.features(train, tokens, &mut embedded)?;
     let labels: Vec<u32> = train.iter().map(|row| row.label).collect();
-    let solution = logistic::fit(&features, &labels, classes, config.l2 / train.len().max(1) as f64);
+    // The solver's loss is a mean over the rows, the setting's a sum.
+    let strengths = CANDIDATES.map(|l2| l2 / train.len().max(1) as f64);
+    let strength = match config.l2 {
+        Some(l2) => l2 / train.len().max(1) as f64,
+        None => logistic::choose(&features, &labels, classes, &strengths),
+    };
+    let solution = logistic::fit(&features, &labels, classes, strength);
     for (param, values) in classifier.params.iter_mut().zip([&solution.weight, &solution.bias]) {
         param.set(values)?;
     }
