@@ -51,7 +51,8 @@ mod tests {
     use super::*;
     use crate::{Device, Param, Step, Tape, Tensor};
 
-    const SETTINGS: Settings = Settings { lr: 0.01, beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.1 };
+    /// An eps so large that the gradient's scale shows, which it hides otherwise.
+    const SETTINGS: Settings = Settings { lr: 0.01, beta1: 0.9, beta2: 0.999, eps: 0.25, weight_decay: 0.1 };
 
     fn params() -> Params {
         let mut params = Params::new();
@@ -74,9 +75,9 @@ mod tests {
         /// A gradient, and the values after its step by the formula of `torch.optim.AdamW`, computed in f64:
         /// decay by `1 - lr weight_decay`, then `lr m' / (sqrt(v') + eps)`, with each gradient halved first.
         const STEPS: [([f32; 2], [f64; 2]); 3] = [
-            ([1.0, -4.0], [0.989_000_000, -1.988_000_000]),
-            ([2.0, 0.5], [0.978_359_180, -1.980_286_654]),
-            ([-3.0, 0.0], [0.978_046_811, -1.973_880_659]),
+            ([1.0, -4.0], [0.992_333_333, -1.989_111_111]),
+            ([2.0, 0.5], [0.984_007_795, -1.982_251_248]),
+            ([-3.0, 0.0], [0.983_564_632, -1.976_626_259]),
         ];
         let mut params = params();
         let mut optimizer = AdamW::new(&params);
