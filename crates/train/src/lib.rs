@@ -1,5 +1,6 @@
 //! From labelled rows to adapters: data, the task, the training loop, comparison and reports.
 
+pub mod checkpoint;
 mod classifier;
 mod compare;
 pub mod data;

@@ -33,6 +33,19 @@ use std::collections::BTreeMap;
 /// The configuration of every format.
 pub const CONFIG_FILE: &str = "adapter_config.json";
 
+/// Every file that [`export`] may name, except a complete checkpoint's. Before an adapter is written into a
+/// folder, an older one's must go: a network or norms that stayed behind would be read with the new one.
+pub const ADAPTER_FILES: &[&str] = &[
+    CONFIG_FILE,
+    peft::WEIGHTS_FILE,
+    peft::NETWORK_FILE,
+    adapterhub::WEIGHTS_FILE,
+    adapterhub::HEAD_FILE,
+    adapterhub::HEAD_CONFIG_FILE,
+    adapterhub::NORMS_FILE,
+    native::WEIGHTS_FILE,
+];
+
 /// A tensor on its way to a file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NamedTensor {

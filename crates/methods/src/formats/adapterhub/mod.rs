@@ -16,6 +16,7 @@ use crate::{MethodConfig, houlsby, parallel, pfeiffer};
 use offshoot_core::Backbone;
 
 pub(crate) const WEIGHTS_FILE: &str = "adapter.safetensors";
+pub(crate) const HEAD_CONFIG_FILE: &str = "head_config.json";
 pub(crate) const HEAD_FILE: &str = "model_head.safetensors";
 /// Norms that were trained beside the adapter, under their checkpoint names.
 pub(crate) const NORMS_FILE: &str = "norms.safetensors";

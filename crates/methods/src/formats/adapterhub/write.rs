@@ -1,14 +1,16 @@
 //! A bottleneck adapter into AdapterHub's files.
 
 use super::is_backbone;
-use super::{Form, HEAD_FILE, HOULSBY, NAME, NON_LINEARITIES, NORMS_FILE, PARALLEL, PFEIFFER, WEIGHTS_FILE};
+use super::{
+    Form, HEAD_CONFIG_FILE, HEAD_FILE, HOULSBY, NAME, NON_LINEARITIES, NORMS_FILE, PARALLEL, PFEIFFER,
+    WEIGHTS_FILE,
+};
 use crate::MethodConfig;
 use crate::bottleneck::Settings;
 use crate::formats::{CONFIG_FILE, Export, Files, NamedTensor, decimal};
 use offshoot_core::{Error, Result};
 use serde_json::{Value, json};
 
-const HEAD_CONFIG_FILE: &str = "head_config.json";
 /// The version of the library whose files these are.
 const VERSION: &str = "adapters.1.3.0";
 

@@ -1,0 +1,187 @@
+//! `offshoot.json`: what an adapter's folder says beside the library's own files.
+
+use super::{About, read_json};
+use crate::classifier::Classifier;
+use crate::{Error, Result};
+use offshoot_core::{Backbone, Kind, Params, Part};
+use offshoot_methods::MethodConfig;
+use offshoot_models::{Model, Pooling};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::path::Path;
+
+/// The card's file name.
+pub const CARD_FILE: &str = "offshoot.json";
+/// The version of the card that this program writes and reads.
+const VERSION: u32 = 1;
+
+/// What a library's files have no place for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Card {
+    /// The version of this file's format.
+    pub version: u32,
+    /// The method with its settings, complete.
+    pub method: MethodConfig,
+    /// The model it was trained on.
+    pub base: Base,
+    /// Class names, in the order of the head's rows.
+    pub labels: Vec<String>,
+    /// What the head reads.
+    pub pooling: Pooling,
+    /// The recipe of the run.
+    pub recipe: Value,
+}
+
+/// A base model as an adapter knows it: only on the same one does it mean anything.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Base {
+    /// The folder or hub id, as the user gave it.
+    pub name: String,
+    /// The model family.
+    pub family: String,
+    /// Transformer blocks.
+    pub layers: usize,
+    /// Width of the residual stream.
+    pub hidden: usize,
+    /// Query heads.
+    pub heads: usize,
+    /// Key and value heads.
+    pub kv_heads: usize,
+    /// Width of the feed-forward network.
+    pub ffn: usize,
+    /// Rows of the token table.
+    pub vocab: usize,
+    /// A hash of the frozen norms and biases: models of one size are told apart by it. They are the values
+    /// that no precision and no quantisation of the matrices changes.
+    pub fingerprint: String,
+}
+
+impl Card {
+    /// The card of a classifier that was trained on `model`.
+    pub(super) fn new(model: &Model, classifier: &Classifier, about: About<'_>) -> Self {
+        Self {
+            version: VERSION,
+            method: classifier.method.clone(),
+            base: Base::of(model.backbone.as_ref(), about.model_name),
+            labels: about.labels.to_vec(),
+            pooling: classifier.pooling,
+            recipe: about.recipe,
+        }
+    }
+
+    /// The card in a folder; none if an adapter of another program is there.
+    ///
+    /// # Errors
+    /// If it can not be read, is damaged, or is of another version.
+    pub fn read(folder: &Path) -> Result<Option<Self>> {
+        let path = folder.join(CARD_FILE);
+        if !path.exists() {
+            return Ok(None);
+        }
+        let value = read_json(&path)?;
+        let failed = |reason: String| Error::invalid(format!("{}: {reason}", path.display()));
+        match value.get("version").and_then(Value::as_u64) {
+            Some(version) if version == u64::from(VERSION) => {}
+            Some(version) => {
+                let reason = format!("is of version {version}; this program reads version {VERSION}");
+                return Err(failed(reason));
+            }
+            None => return Err(failed("there is no `version`; the file is damaged".into())),
+        }
+        serde_json::from_value(value).map(Some).map_err(|error| failed(error.to_string()))
+    }
+
+    /// Checks that a model is the one that the adapter was trained on, and is pooled as then.
+    ///
+    /// # Errors
+    /// If it is another: the message says in what they differ.
+    pub fn check(&self, model: &Model) -> Result<()> {
+        let other = Base::of(model.backbone.as_ref(), &self.base.name);
+        let differences = self.base.differences(&other);
+        if !differences.is_empty() {
+            let list = differences.join(", ");
+            return Err(Error::invalid(format!(
+                "the adapter was trained on another base, `{}`: {list}; give that model with --model",
+                self.base.name
+            )));
+        }
+        if self.pooling != model.pooling {
+            return Err(Error::invalid(format!(
+                "the adapter was trained with the pooling `{}`, and the model is pooled by `{}`; leave \
+                 --pooling out or give it `{}`",
+                self.pooling, model.pooling, self.pooling
+            )));
+        }
+        Ok(())
+    }
+}
+
+impl Base {
+    /// What is to be known about a model.
+    fn of(backbone: &dyn Backbone, name: &str) -> Self {
+        let shape = backbone.shape();
+        Self {
+            name: name.to_owned(),
+            family: backbone.family().to_owned(),
+            layers: shape.layers,
+            hidden: shape.hidden,
+            heads: shape.heads,
+            kv_heads: shape.kv_heads,
+            ffn: shape.ffn,
+            vocab: shape.vocab,
+            fingerprint: fingerprint(backbone),
+        }
+    }
+
+    /// In what another model differs, for a message. The name alone makes no difference: a folder may be
+    /// moved.
+    fn differences(&self, other: &Self) -> Vec<String> {
+        let sizes = [
+            ("blocks", self.layers, other.layers),
+            ("width", self.hidden, other.hidden),
+            ("heads", self.heads, other.heads),
+            ("key and value heads", self.kv_heads, other.kv_heads),
+            ("feed-forward width", self.ffn, other.ffn),
+            ("tokens in the vocabulary", self.vocab, other.vocab),
+        ];
+        let family = (self.family != other.family)
+            .then(|| format!("it is a {} model, this is a {} model", self.family, other.family));
+        let sizes = sizes.into_iter().filter(|(_, mine, theirs)| mine != theirs);
+        let sizes = sizes.map(|(what, mine, theirs)| format!("{mine} {what}, here {theirs}"));
+        let all: Vec<_> = family.into_iter().chain(sizes).collect();
+        if all.is_empty() && self.fingerprint != other.fingerprint {
+            return vec!["of the same size, with other weights".to_owned()];
+        }
+        all
+    }
+}
+
+/// A hash of the norms and biases of the blocks, rounded to bf16 so that a base stored that way has the same.
+/// The pooler is left out: it is there only where it is used.
+fn fingerprint(backbone: &dyn Backbone) -> String {
+    let params = Params::new();
+    let kinds = [Kind::Bias, Kind::NormWeight, Kind::NormBias];
+    let weights = backbone.weights().into_iter().filter(|weight| {
+        weight.param().is_none()
+            && kinds.contains(&weight.place().kind)
+            && weight.place().part != Part::Pooler
+    });
+    let values = weights.flat_map(|weight| weight.value(&params).to_vec());
+    let hash = values
+        .map(rounded)
+        .flat_map(u16::to_le_bytes)
+        .fold(FNV_OFFSET, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(FNV_PRIME));
+    format!("{hash:016x}")
+}
+
+/// FNV-1a, 64 bits: it tells models apart and is no protection against somebody who wants it not to.
+const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
+const FNV_PRIME: u64 = 0x0100_0000_01b3;
+
+/// The bits of the nearest bf16, ties to even.
+fn rounded(value: f32) -> u16 {
+    let bits = value.to_bits();
+    (bits.wrapping_add(0x7fff + ((bits >> 16) & 1)) >> 16) as u16
+}
