@@ -1,7 +1,8 @@
 //! The one contract between frozen backbones and fine-tuning methods.
 //!
-//! A backbone calls every hook at its site; a method implements only those its paper touches, and every default leaves the
-//! backbone as it is. Hooks get the rows of the sequences that use this adapter, `n` of them, and the [`Step`] they run in.
+//! A backbone calls every hook at its site; a method implements only those its paper touches, and every
+//! default leaves the backbone as it is. Hooks get the rows of the sequences that use this adapter, `n` of
+//! them, and the [`Step`] they run in.
 
 use crate::nn::{Base, Norm};
 use crate::{Heads, Result, Step, Tensor};
@@ -120,8 +121,8 @@ pub trait Adapter: Send + Sync {
         Ok(x)
     }
 
-    /// After a projection: its input `x` `[n, in]` (as [`input`](Self::input) left it), its output `y` `[n, out]`, and the
-    /// projection itself.
+    /// After a projection: its input `x` `[n, in]` (as [`input`](Self::input) left it), its output `y` `[n,
+    /// out]`, and the projection itself.
     ///
     /// # Errors
     /// As its operations fail.
@@ -150,8 +151,8 @@ pub trait Adapter: Send + Sync {
         Ok(None)
     }
 
-    /// After a sublayer, before its output `y` `[n, d]` joins the residual stream. `x` `[n, d]` is the stream before any
-    /// norm; `norm` is the one that follows the join, in families that have it there (BERT's).
+    /// After a sublayer, before its output `y` `[n, d]` joins the residual stream. `x` `[n, d]` is the stream
+    /// before any norm; `norm` is the one that follows the join, in families that have it there (BERT's).
     ///
     /// # Errors
     /// As its operations fail.

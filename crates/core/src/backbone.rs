@@ -24,7 +24,8 @@ pub struct Shape {
     pub ffn: usize,
 }
 
-/// A pretrained transformer without its task head. It holds no adapter state and no mode, and `forward` changes nothing.
+/// A pretrained transformer without its task head. It holds no adapter state and no mode, and `forward`
+/// changes nothing.
 ///
 /// Everything that only concerns names in files is in the methods that return text.
 pub trait Backbone: Send + Sync {
@@ -49,7 +50,8 @@ pub trait Backbone: Send + Sync {
     /// The module path of a projection in checkpoints of the class that has a task head.
     fn module(&self, site: Site) -> String;
 
-    /// The module path under which AdapterHub files keep the bottleneck after a sublayer, up to the adapter's name.
+    /// The module path under which AdapterHub files keep the bottleneck after a sublayer, up to the adapter's
+    /// name.
     fn bottleneck_module(&self, layer: usize, part: Sublayer) -> String;
 
     /// The module path of a layer's self-attention, under which peft keeps LLaMA-Adapter's tensors.

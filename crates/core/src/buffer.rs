@@ -1,4 +1,5 @@
-//! Pooled memory: a buffer goes back to the pool it came from, so a steady training step asks the operating system for nothing.
+//! Pooled memory: a buffer goes back to the pool it came from, so a steady training step asks the operating
+//! system for nothing.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};

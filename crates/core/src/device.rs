@@ -3,8 +3,8 @@
 use crate::buffer::{Buffer, Pool};
 use std::sync::Arc;
 
-/// The place where tensors live and are computed. Today that is the CPU; operations reach memory only through it, so that
-/// another device is a matter of this crate alone.
+/// The place where tensors live and are computed. Today that is the CPU; operations reach memory only through
+/// it, so that another device is a matter of this crate alone.
 #[derive(Clone, Default)]
 pub struct Device {
     pool: Arc<Pool>,

@@ -3,11 +3,14 @@
 //! Three ideas hold it together.
 //!
 //! - A [`Tensor`] is a pooled buffer, a shape and, only if it needs a gradient, a place on the [`Tape`].
-//! - What is trained lives in [`Params`] and nowhere else; a backbone's [`Weight`] is frozen unless a method moved it there.
-//! - The adapter is an argument of the forward pass: a [`Backbone`] calls the hooks of [`Adapter`] through a [`Pass`].
+//! - What is trained lives in [`Params`] and nowhere else; a backbone's [`Weight`] is frozen unless a method
+//!   moved it there.
+//! - The adapter is an argument of the forward pass: a [`Backbone`] calls the hooks of [`Adapter`] through a
+//!   [`Pass`].
 //!
-//! Activations are packed: `[n, d]` with one row per token and no padding. Shapes in comments use `n` rows, `d` hidden,
-//! `s` sequences, `h` query heads, `g` key/value heads, `e` head size, `p` virtual tokens, `c` classes.
+//! Activations are packed: `[n, d]` with one row per token and no padding. Shapes in comments use `n` rows,
+//! `d` hidden, `s` sequences, `h` query heads, `g` key/value heads, `e` head size, `p` virtual tokens, `c`
+//! classes.
 
 mod adapter;
 mod backbone;

@@ -122,6 +122,8 @@ impl<'a> Pass<'a> {
     /// As [`Adapter::prompt`] fails.
     pub fn join_prompts(&self, words: Tensor) -> Result<Tensor> {
         let prompts = self.runs.iter().map(|r| r.adapter.prompt(&r.step)).collect::<Result<Vec<_>>>()?;
+        let promised = self.runs.iter().map(|r| r.adapter.prompt_tokens());
+        keep_promises("prompt", promised, prompts.iter().map(Option::as_ref))?;
         let tokens = |s: usize| self.batch.sequence(s);
         self.prepend(words, &prompts.iter().map(Option::as_ref).collect::<Vec<_>>(), tokens)
     }
@@ -149,6 +151,8 @@ impl<'a> Pass<'a> {
         let rows = |s: usize| self.layout.sequence(s);
         let keys: Vec<_> = prefixes.iter().map(|p| p.as_ref().map(|kv| &kv.key)).collect();
         let values: Vec<_> = prefixes.iter().map(|p| p.as_ref().map(|kv| &kv.value)).collect();
+        let promised = self.runs.iter().map(|r| r.adapter.prefix_tokens());
+        keep_promises("prefix", promised, keys.iter().copied())?;
         let (k, v) = (self.prepend(k, &keys, rows)?, self.prepend(v, &values, rows)?);
         let dropout = self.attention_dropout(at, &[q, &k, &v]);
         let context = q.attention(&k, &v, at.kv.heads(), &self.spans(&keys), at.mask, dropout)?;
@@ -338,6 +342,22 @@ impl<'a> Run<'a> {
         let mut step = Step { params: member.params, tape, dropout, prepared: Vec::new(), layout };
         step.prepared = member.adapter.begin(&step)?;
         Ok(Self { adapter: member.adapter, step, sequences, rows, side: Vec::new() })
+    }
+}
+
+/// Positions were laid out by what adapters said they would add: a hook that adds another number of rows would shift
+/// them silently.
+fn keep_promises<'t>(
+    hook: &str,
+    promised: impl Iterator<Item = usize>,
+    added: impl Iterator<Item = Option<&'t Tensor>>,
+) -> Result<()> {
+    let rows = added.map(|tensor| tensor.map_or(0, Tensor::rows));
+    match promised.zip(rows).find(|(promised, rows)| promised != rows) {
+        Some((promised, rows)) => Err(Error::invalid(format!(
+            "an adapter's `{hook}` gives {rows} rows where `{hook}_tokens` says {promised}"
+        ))),
+        None => Ok(()),
     }
 }
 

@@ -1,5 +1,5 @@
-//! BERT, Devlin et al. 2019, <https://arxiv.org/abs/1810.04805>: post-norm encoder, learned positions, token types, pooler.
-//! Bare checkpoints (all-MiniLM-L6-v2) and those with a task head both load.
+//! BERT, Devlin et al. 2019, <https://arxiv.org/abs/1810.04805>: post-norm encoder, learned positions, token
+//! types, pooler. Bare checkpoints (all-MiniLM-L6-v2) and those with a task head both load.
 
 use crate::config::Fields;
 use crate::encoder::{Dropouts, Names, Settings};

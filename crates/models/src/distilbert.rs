@@ -1,5 +1,5 @@
-//! DistilBERT, Sanh et al. 2019, <https://arxiv.org/abs/1910.01108>: BERT's blocks without token types and pooler, without
-//! dropout after the attention's output projection, with names of its own.
+//! DistilBERT, Sanh et al. 2019, <https://arxiv.org/abs/1910.01108>: BERT's blocks without token types and
+//! pooler, without dropout after the attention's output projection, with names of its own.
 
 use crate::config::Fields;
 use crate::encoder::{Dropouts, Names, Settings};

@@ -1,5 +1,5 @@
-//! The post-norm encoder that BERT, RoBERTa and DistilBERT share. What differs between them is data: [`Names`] and
-//! [`Settings`].
+//! The post-norm encoder that BERT, RoBERTa and DistilBERT share. What differs between them is data:
+//! [`Names`] and [`Settings`].
 
 use crate::weights::Take;
 use crate::{Error, Result};
@@ -318,8 +318,8 @@ struct Reader<'a, 'c> {
 }
 
 impl Reader<'_, '_> {
-    /// A weight by its path below the family's prefix. One that is missing is reported by `take.finish()`: until then an
-    /// empty tensor stands for it, because a shape that no file confirms must not be allocated.
+    /// A weight by its path below the family's prefix. One that is missing is reported by `take.finish()`:
+    /// until then an empty tensor stands for it, because a shape that no file confirms must not be allocated.
     fn weight(&mut self, name: &str, place: Place, shape: &[usize]) -> Result<Weight> {
         let values = self.take.tensor(name, shape);
         let shape = if values.is_empty() { &[0] } else { shape };

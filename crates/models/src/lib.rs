@@ -1,7 +1,8 @@
 //! Models in the Hugging Face layout: from a name to frozen weights in memory.
 //!
-//! A family is one file (`bert.rs`) and one line in `family.rs`. Around them: finding or downloading a model ([`hub`]),
-//! reading weights ([`weights`]), honouring every field of config.json ([`config`]), tokenizers, pooling.
+//! A family is one file (`bert.rs`) and one line in `family.rs`. Around them: finding or downloading a model
+//! ([`hub`]), reading weights ([`weights`]), honouring every field of config.json ([`config`]), tokenizers,
+//! pooling.
 
 mod bert;
 pub mod config;

@@ -37,8 +37,8 @@ impl Model {
     /// Loads a folder in the Hugging Face layout. `pooling` overrides what the checkpoint says.
     ///
     /// # Errors
-    /// If the family is unknown, a field of config.json is neither honoured nor known to have no effect, or the weights
-    /// are not those that it describes; each message names all that is wrong.
+    /// If the family is unknown, a field of config.json is neither honoured nor known to have no effect, or
+    /// the weights are not those that it describes; each message names all that is wrong.
     pub fn load(folder: &Path, pooling: Option<Pooling>, device: &Device) -> Result<Self> {
         let config: Map<String, Value> = read_json(&folder.join("config.json"))?;
         let family = family(folder, &config)?;
@@ -107,8 +107,9 @@ impl Model {
         self.labels.clone()
     }
 
-    /// A classification head for `classes` classes: the checkpoint's where it has one of this size, else a new one
-    /// (normal with the config's `initializer_range`, biases zero). The flag says whether anything is new.
+    /// A classification head for `classes` classes: the checkpoint's where it has one of this size, else a
+    /// new one (normal with the config's `initializer_range`, biases zero). The flag says whether anything is
+    /// new.
     ///
     /// # Errors
     /// Never on a loaded model.

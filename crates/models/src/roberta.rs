@@ -1,5 +1,5 @@
-//! RoBERTa, Liu et al. 2019, <https://arxiv.org/abs/1907.11692>: BERT's blocks; positions start after the padding index;
-//! the classification head has a hidden layer and reads the first token.
+//! RoBERTa, Liu et al. 2019, <https://arxiv.org/abs/1907.11692>: BERT's blocks; positions start after the
+//! padding index; the classification head has a hidden layer and reads the first token.
 
 use crate::bert::bert_like;
 use crate::config::Fields;

@@ -25,7 +25,8 @@ pub trait Watcher {
     fn row(&mut self, row: &RunReport);
 }
 
-/// Runs methods over seeds, one after the other. A method that fails becomes a row that says why; the others go on.
+/// Runs methods over seeds, one after the other. A method that fails becomes a row that says why; the others
+/// go on.
 pub fn compare(
     prepared: &Prepared,
     methods: &[MethodConfig],

@@ -14,8 +14,8 @@ use std::time::Instant;
 /// Penalties that are tried where none is given.
 const CANDIDATES: [f64; 6] = [1e-1, 1.0, 1e1, 1e2, 1e3, 1e4];
 
-/// Embeds the training rows and solves logistic regression on them. The result is a classifier with one linear layer on
-/// the pooled representation.
+/// Embeds the training rows and solves logistic regression on them. The result is a classifier with one
+/// linear layer on the pooled representation.
 ///
 /// # Errors
 /// If the method is another one, or as the model fails on a row.

@@ -1,7 +1,8 @@
 //! Multinomial logistic regression with an L2 penalty: a convex problem, solved to its minimum.
 //!
-//! Minimises `mean cross-entropy + strength / 2 ||W||²` over features that were centred and scaled to unit deviation, by
-//! L-BFGS (Nocedal and Wright, Numerical Optimization, algorithm 7.5) in double precision. Biases are not penalised.
+//! Minimises `mean cross-entropy + strength / 2 ||W||²` over features that were centred and scaled to unit
+//! deviation, by L-BFGS (Nocedal and Wright, Numerical Optimization, algorithm 7.5) in double precision.
+//! Biases are not penalised.
 
 use crate::Metrics;
 use std::collections::VecDeque;
@@ -33,8 +34,8 @@ pub(crate) fn fit(features: &[Vec<f32>], labels: &[u32], classes: usize, strengt
     problem.unscale(&solution, steps)
 }
 
-/// The strength, of those given, whose solution on four fifths of the rows has the lowest loss on the other fifth. Rows are
-/// expected in random order.
+/// The strength, of those given, whose solution on four fifths of the rows has the lowest loss on the other
+/// fifth. Rows are expected in random order.
 pub(crate) fn choose(features: &[Vec<f32>], labels: &[u32], classes: usize, strengths: &[f64]) -> f64 {
     let held_out = features.len() / 5;
     let ((test, train), (test_labels, train_labels)) =

@@ -10,8 +10,8 @@ pub fn peak_rss() -> Option<u64> {
     Some(kilobytes * 1024)
 }
 
-/// Forgets the largest resident set, so that each run of a comparison has its own. Where the system does not allow it,
-/// peaks only grow.
+/// Forgets the largest resident set, so that each run of a comparison has its own. Where the system does not
+/// allow it, peaks only grow.
 pub(crate) fn reset_peak_rss() {
     // A refusal leaves the old peak standing, which errs on the side of reporting too much.
     drop(fs::write("/proc/self/clear_refs", "5"));

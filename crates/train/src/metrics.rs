@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 pub struct Metrics {
     /// Share of rows whose largest logit is the label's.
     pub accuracy: f64,
-    /// Mean over the classes of the harmonic mean of precision and recall. A class that neither occurs nor is predicted
-    /// does not count.
+    /// Mean over the classes of the harmonic mean of precision and recall. A class that neither occurs nor is
+    /// predicted does not count.
     pub macro_f1: f64,
     /// Mean cross-entropy, in nats.
     pub loss: f64,

@@ -34,7 +34,8 @@ pub fn prepare(recipe: &Recipe, folder: &Path, started: Instant) -> Result<(Prep
     recipe.train.check()?;
     let dataset = data::load(&recipe.data.path, &recipe.data.load)?;
     let test = recipe.data.test_data.as_deref().map(|path| dataset.load_test(path)).transpose()?;
-    // The split hangs on the recipe's seed alone: all methods and all seeds of a comparison see the same rows.
+    // The split hangs on the recipe's seed alone: all methods and all seeds of a comparison see the same
+    // rows.
     let mut rng = Rng::new(recipe.train.seed).fork("split");
     let (split, summary) = dataset.split(&recipe.data.split, test.as_ref(), &mut || rng.next_u64())?;
     let model = Model::load(folder, recipe.model.pooling, &Device::cpu())?;

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use toml::{Table, Value};
 
-/// Model, method, data and training of a run. It is written beside every result, complete, so that it can be run again.
+/// Model, method, data and training of a run. It is written beside every result, complete, so that it can be
+/// run again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recipe {
@@ -85,8 +86,9 @@ impl Recipe {
         toml::to_string_pretty(self).map_err(|error| Error::invalid(format!("recipe: {error}")))
     }
 
-    /// Applies one `key.path=value` override. `train.`, `model.` and `data.` name a section; `METHOD.key` is a setting of that
-    /// method, `method.key` one of every method that has it. The value is TOML; what is not is taken as text.
+    /// Applies one `key.path=value` override. `train.`, `model.` and `data.` name a section; `METHOD.key` is
+    /// a setting of that method, `method.key` one of every method that has it. The value is TOML; what is not
+    /// is taken as text.
     ///
     /// # Errors
     /// If there is no such setting, or the value is of the wrong kind: the message names both.

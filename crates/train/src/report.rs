@@ -132,9 +132,9 @@ impl RunReport {
 }
 
 impl Comparison {
-    /// Puts rows together and recommends a method: of those whose accuracy is within one standard error of the best, the
-    /// one with the fewest trained values, and of these the fastest. `judged_rows` is the number of rows that the accuracy
-    /// was measured on.
+    /// Puts rows together and recommends a method: of those whose accuracy is within one standard error of
+    /// the best, the one with the fewest trained values, and of these the fastest. `judged_rows` is the
+    /// number of rows that the accuracy was measured on.
     pub fn new(rows: Vec<RunReport>, majority_baseline: f64, judged_rows: usize) -> Self {
         let (recommended, reason) = recommend(&rows, majority_baseline, judged_rows);
         Self { rows, majority_baseline, recommended, reason }

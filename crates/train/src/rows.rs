@@ -65,7 +65,8 @@ pub fn pack<'a>(rows: impl IntoIterator<Item = &'a Row>) -> Result<Batch> {
 
 /// The optimizer steps of one epoch: row indices in a seeded random order, `batch` rows each.
 ///
-/// Nothing is sorted by length here: packed batches have no padding to save, and random ones estimate the gradient best.
+/// Nothing is sorted by length here: packed batches have no padding to save, and random ones estimate the
+/// gradient best.
 ///
 /// # Errors
 /// If `batch` is 0.
@@ -93,7 +94,8 @@ pub fn micro_batches(rows: &[&Row], tokens: usize) -> Vec<Range<usize>> {
     batches
 }
 
-/// Row indices bucketed by length: micro-batches for evaluation, whose order does not matter, of at most `tokens` tokens.
+/// Row indices bucketed by length: micro-batches for evaluation, whose order does not matter, of at most
+/// `tokens` tokens.
 pub fn bucketed(rows: &[Row], tokens: usize) -> Vec<Vec<usize>> {
     let mut order: Vec<usize> = (0..rows.len()).collect();
     // The longest first, so that the first batch claims the largest buffers and the others reuse them.

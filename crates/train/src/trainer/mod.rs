@@ -58,8 +58,8 @@ pub struct Outcome {
     pub best_epoch: usize,
 }
 
-/// Trains a classifier in place. With validation rows, the epoch with the best validation accuracy is kept (of equals, the
-/// one with the lower loss).
+/// Trains a classifier in place. With validation rows, the epoch with the best validation accuracy is kept
+/// (of equals, the one with the lower loss).
 ///
 /// # Errors
 /// [`Error::NotFinite`] before an update with a loss or gradient that is not a number; settings out of range.
