@@ -1,2 +1,38 @@
-//! Offshoot.
-fn main() {}
+//! The `offshoot` command: fine-tunes a frozen transformer, compares the ways of doing it, and uses the result.
+//!
+//! `args` says what there is to ask for, `commands` has one file a command, `flags` what several of them share. Results go to
+//! stdout; progress, warnings and errors go to stderr. Nothing is computed here: that is the libraries' part.
+
+mod adapters;
+mod args;
+mod briefing;
+mod commands;
+mod console;
+mod failure;
+mod flags;
+mod log;
+mod output;
+mod predictions;
+mod progress;
+mod results;
+mod session;
+mod table;
+mod text;
+
+use clap::Parser;
+use std::process::ExitCode;
+use std::time::Instant;
+
+fn main() -> ExitCode {
+    let started = Instant::now();
+    let args = match args::Cli::try_parse() {
+        Ok(args) => args,
+        Err(error) => return failure::usage(&error),
+    };
+    let session = session::Session::new(started, args.command.wants_json());
+    log::start(&session.console, args.verbose);
+    match commands::run(&args.command, &session) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failure::report(&error, &session.console),
+    }
+}

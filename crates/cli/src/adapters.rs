@@ -1,0 +1,175 @@
+//! Adapter folders and the models they need.
+
+use crate::flags::{ColumnFlags, ModelFlags};
+use crate::session::Session;
+use anyhow::{Context, Result, anyhow, bail};
+use offshoot::core::Device;
+use offshoot::methods::formats::CONFIG_FILE;
+use offshoot::models::{Model, Tokenizer};
+use offshoot::train::checkpoint::{self, About, CARD_FILE, Card};
+use offshoot::train::data::Columns;
+use offshoot::train::{self, Classifier, DataRecipe, Prepared, Recipe, open_tokenizer};
+use std::path::{Path, PathBuf};
+
+/// A folder with an adapter, before its weights are read.
+pub(crate) struct Adapter {
+    /// The folder's own name.
+    pub(crate) name: String,
+    pub(crate) folder: PathBuf,
+    /// What it says of itself, if it is one of ours.
+    pub(crate) card: Option<Card>,
+    /// The recipe it was made by, if it is one of ours.
+    recipe: Option<Recipe>,
+}
+
+/// An adapter on its model, ready to be asked.
+pub(crate) struct Ready {
+    pub(crate) classifier: Classifier,
+    /// The class names, in the order of the probabilities.
+    pub(crate) labels: Vec<String>,
+}
+
+/// A model with its tokenizer, by the name it was asked for.
+pub(crate) struct Base {
+    pub(crate) name: String,
+    pub(crate) model: Model,
+    pub(crate) tokenizer: Tokenizer,
+}
+
+impl Adapter {
+    /// Looks at a folder.
+    ///
+    /// # Errors
+    /// If it is none, holds no adapter, or its card is damaged.
+    pub(crate) fn open(folder: &Path) -> Result<Self> {
+        if !folder.is_dir() {
+            bail!("there is no folder {}; name the one that `offshoot train` wrote", folder.display());
+        }
+        if !is_adapter(folder) {
+            bail!("{}: this folder holds no adapter (no {CARD_FILE}, no {CONFIG_FILE})", folder.display());
+        }
+        let card = Card::read(folder)?;
+        // An adapter is as good without the recipe, which another version may have written.
+        let recipe = card.as_ref().and_then(|card| serde_json::from_value(card.recipe.clone()).ok());
+        let full = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+        let name = full.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        Ok(Self { name, folder: folder.to_owned(), card, recipe })
+    }
+
+    /// The tokens that rows are cut to: as asked, else as it was trained.
+    pub(crate) fn max_length(&self, flags: &ColumnFlags) -> usize {
+        let own = self.recipe.as_ref().map(|recipe| recipe.data.max_length);
+        flags.max_length.or(own).unwrap_or_else(|| DataRecipe::new("").max_length)
+    }
+
+    /// The columns that its recipe names.
+    pub(crate) fn columns(&self) -> Columns {
+        self.recipe.as_ref().map(|recipe| recipe.data.load.columns.clone()).unwrap_or_default()
+    }
+
+    /// The names and sizes of its files, sorted.
+    ///
+    /// # Errors
+    /// If the folder can not be read.
+    pub(crate) fn files(&self) -> Result<Vec<(String, u64)>> {
+        let mut files = Vec::new();
+        for entry in std::fs::read_dir(&self.folder)? {
+            let entry = entry?;
+            let about = entry.metadata()?;
+            if about.is_file() {
+                files.push((entry.file_name().to_string_lossy().into_owned(), about.len()));
+            }
+        }
+        files.sort();
+        Ok(files)
+    }
+
+    /// The name of the model it needs: as asked, else what its card says.
+    pub(crate) fn model_name(&self, flags: &ModelFlags) -> Result<String> {
+        let own = || self.card.as_ref().map(|card| card.base.name.clone());
+        flags.model.clone().or_else(own).ok_or_else(|| {
+            anyhow!("{} does not say which model it needs; name it with --model", self.folder.display())
+        })
+    }
+
+    /// Loads its model.
+    ///
+    /// # Errors
+    /// If the model can not be found or loaded.
+    pub(crate) fn base(&self, flags: &ModelFlags, session: &Session) -> Result<Base> {
+        let name = self.model_name(flags)?;
+        let advice =
+            || format!("{}: its model can not be used; name another with --model", self.folder.display());
+        let folder = session.model_folder(&name).with_context(advice)?;
+        let pooling = flags.pooling.or(self.card.as_ref().map(|card| card.pooling));
+        let model = Model::load(&folder, pooling, &Device::cpu())?;
+        if pooling.is_none() {
+            let (place, pooling) = (self.folder.display(), model.pooling);
+            session.console.say(&format!("{place} does not say its pooling; taking {pooling} (--pooling)"));
+        }
+        let tokenizer = open_tokenizer(&model, &folder)?;
+        Ok(Base { name, model, tokenizer })
+    }
+
+    /// Whether a model that is loaded already is the one it needs.
+    pub(crate) fn fits(&self, base: &Base, flags: &ModelFlags) -> bool {
+        let same = |card: &Card| card.pooling == base.model.pooling;
+        self.model_name(flags).is_ok_and(|name| name == base.name) && self.card.as_ref().is_some_and(same)
+    }
+
+    /// Reads its weights onto a model.
+    ///
+    /// # Errors
+    /// If the adapter is for another model, or damaged.
+    pub(crate) fn load(&self, base: &Base, session: &Session) -> Result<Ready> {
+        let loaded = checkpoint::load(&self.folder, &base.model)?;
+        loaded.notes.iter().for_each(|note| session.console.say(&format!("note: {note}")));
+        let labels = match loaded.card {
+            Some(card) => card.labels,
+            None => numbered(&loaded.classifier),
+        };
+        Ok(Ready { classifier: loaded.classifier, labels })
+    }
+}
+
+/// Whether a folder holds an adapter, ours or a library's.
+pub(crate) fn is_adapter(folder: &Path) -> bool {
+    [CARD_FILE, CONFIG_FILE].iter().any(|file| folder.join(file).exists())
+}
+
+/// Saves what was trained; the bytes written.
+///
+/// # Errors
+/// If the folder can not be written to.
+pub(crate) fn save(
+    folder: &Path,
+    classifier: &Classifier,
+    prepared: &Prepared,
+    recipe: &Recipe,
+) -> train::Result<u64> {
+    let recipe = Recipe { methods: vec![classifier.method.clone()], ..recipe.clone() };
+    let recipe = crate::text::plain(&recipe).map_err(|error| train::Error::invalid(error.to_string()))?;
+    let about = About { model_name: &prepared.model_name, labels: &prepared.labels, recipe };
+    checkpoint::save(folder, classifier, &prepared.model, about)
+}
+
+/// An adapter to train on from, on prepared rows.
+///
+/// # Errors
+/// If the adapter is for another model, or damaged.
+pub(crate) fn resume(folder: &Path, prepared: &Prepared, seed: u64, session: &Session) -> Result<Classifier> {
+    let loaded = checkpoint::resume(folder, &prepared.model, prepared.labels.len(), seed)?;
+    loaded.notes.iter().for_each(|note| session.console.say(&format!("note: {note}")));
+    if let Some(card) = loaded.card.filter(|card| card.labels != prepared.labels) {
+        let (old, new) = (card.labels.join(", "), prepared.labels.join(", "));
+        session.console.say(&format!("note: the adapter's labels were {old}; the rows have {new}"));
+    }
+    Ok(loaded.classifier)
+}
+
+/// Class names where nobody has given any.
+fn numbered(classifier: &Classifier) -> Vec<String> {
+    let weights = classifier.head.weights();
+    let classes = weights.last().and_then(|weight| weight.value(&classifier.params).shape().first().copied());
+    (0..classes.unwrap_or(0)).map(|class| class.to_string()).collect()
+}

@@ -1,0 +1,70 @@
+//! What a run says before it starts: so that a wrong column or a wrong model is seen at once.
+
+use crate::commands::methods::{settings, shown};
+use crate::text::{count, rate, some};
+use anyhow::Result;
+use offshoot::core::Rng;
+use offshoot::methods::{MethodConfig, Saves};
+use offshoot::models::Model;
+use offshoot::train::{Briefing, Lengths, Prepared, Recipe};
+
+/// The lines about model, rows and task.
+///
+/// # Errors
+/// Never on a loaded model.
+pub(crate) fn lines(
+    prepared: &Prepared,
+    briefing: &Briefing,
+    recipe: &Recipe,
+    dtype: &str,
+) -> Result<String> {
+    let classes = prepared.labels.len();
+    let (_, new) = prepared.model.new_head(classes, &mut Rng::new(0))?;
+    let head = if new { "new, trained with every method" } else { "the checkpoint's own, trained on" };
+    let mut lines = vec![
+        format!("model: {}, {dtype}", model(&prepared.model, &prepared.model_name)),
+        format!("data: {}", briefing.summary.to_string().trim_end().replace('\n', "\n  ")),
+    ];
+    lines.extend(briefing.guess.as_ref().map(|guess| format!("columns: {guess}")));
+    lines.push(format!("task: classification into {classes} classes; the head is {head}"));
+    let parts = [("training", &briefing.train_lengths), ("test", &briefing.test_lengths)];
+    let rows = [prepared.train.len(), prepared.test.len()];
+    for ((part, lengths), rows) in parts.into_iter().zip(rows).filter(|(_, rows)| *rows > 0) {
+        lines.push(format!("{part} rows: {}", tokens(lengths, rows, recipe.data.max_length)));
+    }
+    lines.extend(briefing.notes.iter().map(|note| format!("note: {note}")));
+    Ok(lines.join("\n"))
+}
+
+/// `NAME (family, sizes), pooling`.
+pub(crate) fn model(model: &Model, name: &str) -> String {
+    let shape = model.backbone.shape();
+    let (family, layers) = (model.backbone.family(), some(shape.layers, "layer"));
+    format!("{name} ({family}, {layers}, hidden {}), pooling {}", shape.hidden, model.pooling)
+}
+
+/// A method with its settings and its rate.
+///
+/// # Errors
+/// Never: settings can always be written.
+pub(crate) fn method(method: &MethodConfig, lr: Option<f32>) -> Result<String> {
+    let info = method.info();
+    let mut parts: Vec<String> =
+        settings(method)?.iter().map(|(key, value)| format!("{key} {}", shown(value))).collect();
+    if method.saves() != Saves::Features {
+        parts.push(format!("learning rate {}", rate(lr.unwrap_or(info.learning_rate))));
+    }
+    Ok(format!("method: {} ({}): {}", info.name, info.summary, parts.join(", ")))
+}
+
+fn tokens(lengths: &Lengths, rows: usize, most: usize) -> String {
+    let Lengths { median, p90, max, truncated, tokens } = lengths;
+    let tokens = count(*tokens);
+    let cut = match truncated {
+        0 => "none is cut".to_owned(),
+        cut => format!("{} of {} are cut to {most} (--max-length)", count(*cut), count(rows)),
+    };
+    format!(
+        "{tokens} tokens; half have up to {median}, nine in ten up to {p90}, the longest has {max}; {cut}"
+    )
+}

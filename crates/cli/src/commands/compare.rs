@@ -1,0 +1,155 @@
+//! `offshoot compare`: every method on the same rows.
+
+use crate::adapters;
+use crate::briefing;
+use crate::console::Console;
+use crate::flags::{RunFlags, method_names};
+use crate::output::OutputFolder;
+use crate::progress::{self, RunProgress};
+use crate::results;
+use crate::session::Session;
+use anyhow::{Result, bail};
+use indicatif::ProgressBar;
+use offshoot::methods::MethodConfig;
+use offshoot::train::{self, Classifier, Comparison, Event, Prepared, Recipe, RunReport, Watcher};
+use std::path::PathBuf;
+
+const EXAMPLE: &str = "Examples:
+  offshoot compare reviews.csv --model sentence-transformers/all-MiniLM-L6-v2
+  offshoot compare reviews.csv --model ./my-bert --methods lora,houlsby,head --train 2000 --test 500 --seeds 0,1,2";
+
+/// The arguments.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLE)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) run: RunFlags,
+
+    /// The methods to run, separated by commas [default: all]
+    #[arg(
+        long,
+        alias = "method",
+        value_delimiter = ',',
+        value_name = "METHOD,...",
+        value_parser = method_names(),
+        hide_possible_values = true,
+        help_heading = "Method"
+    )]
+    methods: Vec<String>,
+
+    /// Run each method with each of these seeds, on the same split, and report means [default: --seed]
+    #[arg(long, value_delimiter = ',', value_name = "SEED,...", help_heading = "Training")]
+    seeds: Vec<u64>,
+
+    /// The folder for report.json, recipe.toml and the adapters
+    #[arg(short, long, value_name = "FOLDER", default_value = "offshoot-compare")]
+    output: PathBuf,
+}
+
+/// Runs the comparison and recommends a method.
+///
+/// # Errors
+/// If the comparison can not start, or every method failed.
+pub(crate) fn run(args: &Args, session: &Session) -> Result<()> {
+    args.run.machine.apply()?;
+    let all: Vec<&str> = MethodConfig::ALL.iter().map(|info| info.name).collect();
+    let mut recipe = args.run.recipe(&args.methods, &all)?;
+    let output = OutputFolder::ready(&args.output)?;
+    let folder = session.model_folder(&recipe.model.name)?;
+    let (prepared, briefing) = train::prepare(&recipe, &folder, session.started)?;
+    recipe.methods.iter_mut().for_each(|method| method.resolve(prepared.model.backbone.shape()));
+    session.console.say(&briefing::lines(&prepared, &briefing, &recipe, &args.run.model.dtype)?);
+    output.write("recipe.toml", &recipe.to_toml()?)?;
+    let seeds = if args.seeds.is_empty() { vec![recipe.train.seed] } else { args.seeds.clone() };
+    let mut show = Show::new(&session.console, &prepared, &recipe, &output, &seeds);
+    let comparison = train::compare(&prepared, &recipe.methods, &recipe.train, &seeds, &mut show);
+    drop(show);
+    output.write_json("report.json", &comparison)?;
+    conclude(&comparison, &output, session)
+}
+
+fn conclude(comparison: &Comparison, output: &OutputFolder, session: &Session) -> Result<()> {
+    let console = &session.console;
+    console.show(&results::table(comparison))?;
+    for (row, error) in comparison.rows.iter().filter_map(|row| Some((row, row.error.as_ref()?))) {
+        console.show(&format!("\n{} failed: {error}", row.method))?;
+    }
+    let place = output.path().display();
+    if let Some(method) = &comparison.recommended {
+        console.show(&format!("\nRecommended: {method}, with {}.", comparison.reason))?;
+        console.show(&format!("\nreport.json, recipe.toml and the adapters are in {place}. Use one with"))?;
+        console.show(&format!("  offshoot predict FILE --adapter {place}/adapters/{method}"))?;
+    }
+    console.json(comparison)?;
+    if comparison.recommended.is_none() {
+        bail!("{}; report.json in {place} says why", comparison.reason);
+    }
+    Ok(())
+}
+
+/// Shows the runs and saves what they trained.
+struct Show<'a> {
+    console: &'a Console,
+    prepared: &'a Prepared,
+    recipe: &'a Recipe,
+    output: &'a OutputFolder,
+    seeds: &'a [u64],
+    runs: ProgressBar,
+    run: Option<RunProgress>,
+}
+
+impl<'a> Show<'a> {
+    fn new(
+        console: &'a Console,
+        prepared: &'a Prepared,
+        recipe: &'a Recipe,
+        output: &'a OutputFolder,
+        seeds: &'a [u64],
+    ) -> Self {
+        let runs = progress::runs(console, recipe.methods.len() * seeds.len());
+        Self { console, prepared, recipe, output, seeds, runs, run: None }
+    }
+
+    /// `lora`, and with several seeds also which.
+    fn name(&self, method: &str, seed: u64) -> String {
+        if self.seeds.len() == 1 { method.to_owned() } else { format!("{method}, seed {seed}") }
+    }
+
+    /// The first seed's adapter has the method's name alone.
+    fn folder(&self, method: &str, seed: u64) -> PathBuf {
+        let first = self.seeds.first() == Some(&seed);
+        let name = if first { method.to_owned() } else { format!("{method}-seed{seed}") };
+        self.output.path().join("adapters").join(name)
+    }
+}
+
+impl Watcher for Show<'_> {
+    fn begin(&mut self, method: &MethodConfig, seed: u64) {
+        let name = self.name(method.info().name, seed);
+        self.run = Some(RunProgress::new(self.console, name, self.recipe.train.epochs, false));
+    }
+
+    fn event(&mut self, event: Event) {
+        if let Some(run) = &mut self.run {
+            run.event(event);
+        }
+    }
+
+    fn done(&mut self, classifier: &Classifier, report: &RunReport) -> train::Result<u64> {
+        let seed = report.seed.unwrap_or(self.recipe.train.seed);
+        let folder = self.folder(&report.method, seed);
+        adapters::save(&folder, classifier, self.prepared, self.recipe)
+    }
+
+    fn row(&mut self, row: &RunReport) {
+        self.run = None;
+        self.runs.inc(self.seeds.len() as u64);
+        self.console.say(&results::line(row));
+    }
+}
+
+impl Drop for Show<'_> {
+    fn drop(&mut self) {
+        self.runs.finish_and_clear();
+    }
+}

@@ -1,0 +1,29 @@
+//! One file a command: its arguments, its example, what it does.
+
+pub(crate) mod compare;
+pub(crate) mod evaluate;
+pub(crate) mod inspect;
+pub(crate) mod methods;
+pub(crate) mod models;
+pub(crate) mod predict;
+pub(crate) mod train;
+
+use crate::args::Command;
+use crate::session::Session;
+use anyhow::Result;
+
+/// Runs a command.
+///
+/// # Errors
+/// Whatever stands in its way, as one message for the user.
+pub(crate) fn run(command: &Command, session: &Session) -> Result<()> {
+    match command {
+        Command::Compare(args) => compare::run(args, session),
+        Command::Train(args) => train::run(args, session),
+        Command::Evaluate(args) => evaluate::run(args, session),
+        Command::Predict(args) => predict::run(args, session),
+        Command::Inspect(args) => inspect::run(args, session),
+        Command::Methods(args) => methods::run(args, session),
+        Command::Models(args) => models::run(args, session),
+    }
+}

@@ -1,0 +1,208 @@
+//! `offshoot predict`: rows in, labels and probabilities out.
+
+use crate::adapters::{Adapter, Base};
+use crate::failure::Usage;
+use crate::flags::{ColumnFlags, MachineFlags, ModelFlags};
+use crate::predictions::{Form, Prediction, write};
+use crate::progress;
+use crate::session::Session;
+use crate::text::count;
+use anyhow::{Context, Result, anyhow, bail};
+use clap::builder::PossibleValuesParser;
+use offshoot::train::data::{Columns, Example, FORMATS, Format, Input, Table, read_table, read_table_from};
+use offshoot::train::files::atomic_write;
+use offshoot::train::{Row, TrainSettings, argmax, encode, softmax};
+use serde_json::json;
+use std::io::{self, BufReader, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+const EXAMPLE: &str = "Examples:
+  offshoot predict new.csv --adapter sentiment
+  echo 'What a film!' | offshoot predict - --adapter sentiment
+  offshoot predict mail.jsonl --adapter topic --adapter tone --to jsonl --output answers.jsonl
+
+With several adapters, the column `adapter` of a row names the folder of its own.";
+
+/// The column that names a row's adapter.
+const ADAPTER: &str = "adapter";
+
+/// The arguments.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLE)]
+pub(crate) struct Args {
+    /// The rows: a .csv, .tsv, .jsonl, .json or .txt file; `-` is standard input
+    #[arg(value_name = "DATA")]
+    data: PathBuf,
+
+    /// The folder that `offshoot train` wrote, or an adapter of peft or AdapterHub; may be given more than once
+    #[arg(long = "adapter", value_name = "FOLDER", required = true)]
+    adapters: Vec<PathBuf>,
+
+    /// The format of standard input
+    #[arg(long, default_value = "lines", value_parser = formats())]
+    format: String,
+
+    /// The form of the predictions [default: the extension of --output, else csv]
+    #[arg(long, value_enum)]
+    to: Option<Form>,
+
+    /// The file for the predictions [default: stdout]
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+
+    /// Print one JSON object with what was done on stdout
+    #[arg(long, requires = "output")]
+    pub(crate) json: bool,
+
+    #[command(flatten)]
+    model: ModelFlags,
+    #[command(flatten)]
+    columns: ColumnFlags,
+    #[command(flatten)]
+    machine: MachineFlags,
+}
+
+/// Reads, predicts, writes.
+///
+/// # Errors
+/// Whatever is wrong with the adapters, their models or the rows.
+pub(crate) fn run(args: &Args, session: &Session) -> Result<()> {
+    args.machine.apply()?;
+    let adapters = open(&args.adapters)?;
+    let table = read(args)?;
+    let wanted = wanted(&table, &adapters)?;
+    let inputs = inputs(args, &adapters, &table, session)?;
+    let mut predictions: Vec<(usize, Prediction)> = Vec::new();
+    let mut base: Option<Base> = None;
+    for (at, adapter) in adapters.iter().enumerate() {
+        let rows: Vec<usize> = (0..inputs.len()).filter(|row| wanted[*row] == at).collect();
+        if rows.is_empty() {
+            continue;
+        }
+        let on = match base.take() {
+            Some(base) if adapter.fits(&base, &args.model) => base,
+            _ => adapter.base(&args.model, session)?,
+        };
+        let own: Vec<&Input> = rows.iter().map(|row| &inputs[*row]).collect();
+        let said = predict(adapter, &on, &own, args, session)?;
+        predictions.extend(rows.into_iter().zip(said));
+        base = Some(on);
+    }
+    predictions.sort_by_key(|(row, _)| *row);
+    deliver(args, predictions.into_iter().map(|(_, prediction)| prediction).collect(), session)
+}
+
+/// Every adapter's card, before anything is computed.
+fn open(folders: &[PathBuf]) -> Result<Vec<Adapter>> {
+    let adapters: Vec<Adapter> = folders.iter().map(|folder| Adapter::open(folder)).collect::<Result<_>>()?;
+    let mut names: Vec<&str> = adapters.iter().map(|adapter| adapter.name.as_str()).collect();
+    names.sort_unstable();
+    if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+        let reason = "rows name an adapter by its folder's own name, so these must differ";
+        bail!(Usage(format!("two adapters are in folders of the name `{}`: {reason}", pair[0])));
+    }
+    Ok(adapters)
+}
+
+fn read(args: &Args) -> Result<Table> {
+    if args.data == Path::new("-") {
+        let reader = Box::new(BufReader::new(io::stdin()));
+        return Ok(read_table_from(reader, Format::named(&args.format)?, "standard input")?);
+    }
+    Ok(read_table(&args.data)?)
+}
+
+/// Which adapter each row wants.
+fn wanted(table: &Table, adapters: &[Adapter]) -> Result<Vec<usize>> {
+    if adapters.len() == 1 {
+        return Ok(vec![0; table.rows.len()]);
+    }
+    let column = table.column(ADAPTER).context("with several adapters, each row must name its own")?;
+    let names = || adapters.iter().map(|adapter| adapter.name.as_str()).collect::<Vec<_>>().join(", ");
+    let place = |row: &offshoot::train::data::Row| {
+        let name = row.get(column).unwrap_or_default().trim();
+        adapters.iter().position(|adapter| adapter.name == name).ok_or_else(|| {
+            let names = names();
+            anyhow!("{}, line {}: there is no adapter `{name}`; given are {names}", table.file, row.line)
+        })
+    };
+    table.rows.iter().map(place).collect()
+}
+
+/// The rows' texts: from the columns that were asked for, else from those that the adapters were trained on.
+fn inputs(args: &Args, adapters: &[Adapter], table: &Table, session: &Session) -> Result<Vec<Input>> {
+    let trained = adapters.first().map(Adapter::columns).unwrap_or_default();
+    let known = |name: Option<String>| name.filter(|name| table.columns.contains(name));
+    let mut columns = Columns { text: known(trained.text), text_pair: known(trained.text_pair), label: None };
+    args.columns.change(&mut columns);
+    let (inputs, guess) = table.inputs(&columns)?;
+    if let Some(guess) = guess.filter(|_| table.columns.len() > 1) {
+        session.console.say(&format!("columns: {guess}"));
+    }
+    Ok(inputs)
+}
+
+/// What an adapter says about rows.
+fn predict(
+    adapter: &Adapter,
+    base: &Base,
+    inputs: &[&Input],
+    args: &Args,
+    session: &Session,
+) -> Result<Vec<Prediction>> {
+    let ready = adapter.load(base, session)?;
+    let rows = tokenised(adapter, base, inputs, args, session)?;
+    let bar = progress::rows(&session.console, &adapter.name, rows.len());
+    let tokens = TrainSettings::default().batch_tokens;
+    let logits = ready.classifier.evaluate(&rows, tokens, |done| bar.inc(done as u64))?;
+    bar.finish_and_clear();
+    let name = (args.adapters.len() > 1).then(|| adapter.name.clone());
+    let prediction = |(logits, input): (Vec<f32>, &&Input)| Prediction {
+        line: input.line,
+        adapter: name.clone(),
+        label: ready.labels.get(argmax(&logits)).cloned().unwrap_or_default(),
+        probabilities: ready.labels.iter().cloned().zip(softmax(&logits)).collect(),
+    };
+    Ok(logits.into_iter().zip(inputs).map(prediction).collect())
+}
+
+fn tokenised(
+    adapter: &Adapter,
+    base: &Base,
+    inputs: &[&Input],
+    args: &Args,
+    session: &Session,
+) -> Result<Vec<Row>> {
+    let most = adapter.max_length(&args.columns);
+    let example = |input: &&Input| Example {
+        text: input.text.clone(),
+        pair: input.pair.clone(),
+        label: 0,
+        line: input.line,
+    };
+    let rows = encode(&base.tokenizer, &inputs.iter().map(example).collect::<Vec<_>>(), most)?;
+    session.say_cut(&rows, most);
+    Ok(rows)
+}
+
+fn deliver(args: &Args, predictions: Vec<Prediction>, session: &Session) -> Result<()> {
+    let form = args.to.unwrap_or_else(|| Form::of(args.output.as_deref()));
+    let Some(path) = &args.output else {
+        let mut out = BufWriter::new(io::stdout().lock());
+        write(&mut out, &predictions, form)?;
+        return Ok(out.flush()?);
+    };
+    atomic_write(path, |out| write(out, &predictions, form))?;
+    session.console.show(&format!("{} rows in {}", count(predictions.len()), path.display()))?;
+    session.console.json(&json!({
+        "tool": "offshoot",
+        "rows": predictions.len(),
+        "adapters": args.adapters,
+        "output": path,
+        "seconds": session.started.elapsed().as_secs_f64(),
+    }))
+}
+
+fn formats() -> PossibleValuesParser {
+    PossibleValuesParser::new(FORMATS.iter().map(|format| format.name))
+}

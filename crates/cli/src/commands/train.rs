@@ -1,0 +1,111 @@
+//! `offshoot train`: one method, one adapter.
+
+use crate::adapters::{self, Adapter};
+use crate::briefing;
+use crate::flags::{RunFlags, method_names};
+use crate::output::OutputFolder;
+use crate::progress::RunProgress;
+use crate::results;
+use crate::session::Session;
+use anyhow::{Result, bail};
+use offshoot::train::{self, Classifier, Prepared, Recipe, RunReport};
+use std::path::PathBuf;
+
+const EXAMPLE: &str = "Examples:
+  offshoot train reviews.csv --model sentence-transformers/all-MiniLM-L6-v2 --method lora --rank 16 --output sentiment
+  offshoot train more.csv --model sentence-transformers/all-MiniLM-L6-v2 --init-from sentiment --output better";
+
+/// The arguments.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLE)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) run: RunFlags,
+
+    /// The method, see `offshoot methods` [default: lora]
+    #[arg(
+        long,
+        value_parser = method_names(),
+        hide_possible_values = true,
+        conflicts_with = "init_from",
+        help_heading = "Method"
+    )]
+    method: Option<String>,
+
+    /// Train on from this adapter, one of ours, peft's or AdapterHub's
+    #[arg(long, value_name = "ADAPTER", help_heading = "Method")]
+    init_from: Option<PathBuf>,
+
+    /// The folder for the adapter, with report.json and recipe.toml
+    #[arg(short, long, value_name = "FOLDER", default_value = "offshoot-adapter")]
+    output: PathBuf,
+}
+
+/// Trains, measures, saves.
+///
+/// # Errors
+/// Whatever is wrong with the arguments, the model or the data; a value that is not finite; a full disk.
+pub(crate) fn run(args: &Args, session: &Session) -> Result<()> {
+    args.run.machine.apply()?;
+    let mut recipe = recipe(args)?;
+    let output = OutputFolder::ready(&args.output)?;
+    let folder = session.model_folder(&recipe.model.name)?;
+    let (prepared, briefing) = train::prepare(&recipe, &folder, session.started)?;
+    let mut classifier = start(args, &recipe, &prepared, session)?;
+    recipe.methods = vec![classifier.method.clone()];
+    session.console.say(&briefing::lines(&prepared, &briefing, &recipe, &args.run.model.dtype)?);
+    session.console.say(&briefing::method(&classifier.method, recipe.train.lr)?);
+
+    let report = fit(&mut classifier, &recipe, &prepared, session)?;
+    let report = RunReport {
+        adapter_bytes: adapters::save(output.path(), &classifier, &prepared, &recipe)?,
+        ..report
+    };
+    output.write("recipe.toml", &recipe.to_toml()?)?;
+    output.write_json("report.json", &report)?;
+    conclude(&report, &output, session)
+}
+
+/// The recipe, with what the adapter to train on from decides.
+fn recipe(args: &Args) -> Result<Recipe> {
+    let mut flags = args.run.clone();
+    let adapter = args.init_from.as_deref().map(Adapter::open).transpose()?;
+    let card = adapter.and_then(|adapter| adapter.card);
+    if let (Some(card), None, None) = (&card, &flags.model.model, &flags.recipe) {
+        flags.model.model = Some(card.base.name.clone());
+    }
+    let mut recipe = flags.recipe(args.method.as_slice(), &["lora"])?;
+    recipe.model.pooling = recipe.model.pooling.or(card.map(|card| card.pooling));
+    Ok(recipe)
+}
+
+/// What is trained: the recipe's method, or an adapter that is there already.
+fn start(args: &Args, recipe: &Recipe, prepared: &Prepared, session: &Session) -> Result<Classifier> {
+    let seed = recipe.train.seed;
+    if let Some(adapter) = &args.init_from {
+        return adapters::resume(adapter, prepared, seed, session);
+    }
+    match recipe.methods.as_slice() {
+        [method] => Ok(Classifier::new(&prepared.model, method, prepared.labels.len(), seed)?),
+        methods => bail!("this recipe has {} methods; choose one with --method", methods.len()),
+    }
+}
+
+fn fit(
+    classifier: &mut Classifier,
+    recipe: &Recipe,
+    prepared: &Prepared,
+    session: &Session,
+) -> Result<RunReport> {
+    let name = classifier.method.info().name.to_owned();
+    let mut progress = RunProgress::new(&session.console, name, recipe.train.epochs, true);
+    Ok(prepared.train(classifier, &recipe.train, &mut |event| progress.event(event))?)
+}
+
+fn conclude(report: &RunReport, output: &OutputFolder, session: &Session) -> Result<()> {
+    session.console.show(&results::run(report))?;
+    let place = output.path().display();
+    session.console.show(&format!("\nThe adapter is in {place}. Use it with"))?;
+    session.console.show(&format!("  offshoot predict FILE --adapter {place}"))?;
+    session.console.json(report)
+}

@@ -1,0 +1,118 @@
+//! How far the work is: bars on a terminal, otherwise a line now and then.
+
+use crate::console::Console;
+use crate::text::{bytes, percent, seconds};
+use indicatif::ProgressBar;
+use offshoot::models::hub;
+use offshoot::train::{Event, Metrics};
+use std::time::{Duration, Instant};
+
+const RUN: &str = "{prefix}  {bar:28} {pos}/{len}  {msg}  {elapsed}, {eta} left";
+const RUNS: &str = "comparing  {bar:28} {pos}/{len} runs  {elapsed}";
+const ROWS: &str = "{prefix}  {bar:28} {pos}/{len} rows  {eta} left";
+const DOWNLOAD: &str = "{prefix}  {bar:28} {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left";
+
+/// The bar of whole runs.
+pub(crate) fn runs(console: &Console, runs: usize) -> ProgressBar {
+    let bar = console.bar(runs as u64, RUNS);
+    bar.enable_steady_tick(Duration::from_millis(500));
+    bar
+}
+
+/// A bar of rows that are predicted for or measured on.
+pub(crate) fn rows(console: &Console, what: &str, rows: usize) -> ProgressBar {
+    console.bar(rows as u64, ROWS).with_prefix(what.to_owned())
+}
+
+/// One training run.
+pub(crate) struct RunProgress {
+    console: Console,
+    bar: ProgressBar,
+    name: String,
+    epochs: usize,
+    epoch: usize,
+    lines: bool,
+    started: Instant,
+}
+
+impl RunProgress {
+    /// `lines` says each epoch in a line even where there is a bar.
+    pub(crate) fn new(console: &Console, name: String, epochs: usize, lines: bool) -> Self {
+        let bar = console.bar(0, RUN).with_prefix(name.clone());
+        let (lines, started) = (lines || !console.is_live(), Instant::now());
+        Self { console: console.clone(), bar, name, epochs, epoch: 0, lines, started }
+    }
+
+    pub(crate) fn event(&mut self, event: Event) {
+        match event {
+            Event::Step { step, steps, loss } => {
+                self.bar.set_length(steps);
+                self.bar.set_position(step);
+                self.bar.set_message(self.state(loss));
+            }
+            Event::Epoch { epoch, loss, validation } => {
+                self.epoch = epoch;
+                if self.lines {
+                    self.console.say(&self.line(loss, validation));
+                }
+            }
+        }
+    }
+
+    /// A method that is solved, not trained by steps, has neither loss nor epoch: it embeds rows.
+    fn state(&self, loss: f64) -> String {
+        match loss.is_nan() {
+            true => "rows embedded".to_owned(),
+            false => format!("epoch {}/{}  loss {loss:.3}", self.epoch + 1, self.epochs),
+        }
+    }
+
+    fn line(&self, loss: f64, validation: Option<Metrics>) -> String {
+        let validation =
+            validation.map(|metrics| format!(", validation accuracy {}", percent(metrics.accuracy)));
+        format!(
+            "{}: epoch {} of {}, loss {loss:.4}{}, {}",
+            self.name,
+            self.epoch,
+            self.epochs,
+            validation.unwrap_or_default(),
+            seconds(self.started.elapsed().as_secs_f64())
+        )
+    }
+}
+
+impl Drop for RunProgress {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+/// Downloads of a model's files.
+pub(crate) struct Downloads<'a> {
+    console: &'a Console,
+    bar: ProgressBar,
+}
+
+impl<'a> Downloads<'a> {
+    pub(crate) fn new(console: &'a Console) -> Self {
+        Self { console, bar: ProgressBar::hidden() }
+    }
+}
+
+impl hub::Progress for Downloads<'_> {
+    fn start(&mut self, file: &str, length: u64) {
+        self.bar.finish_and_clear();
+        self.bar = self.console.bar(length, DOWNLOAD).with_prefix(file.to_owned());
+        if !self.console.is_live() {
+            self.console.say(&format!("downloading {file} ({})", bytes(length)));
+        }
+    }
+
+    fn advance(&mut self, bytes: u64) {
+        self.bar.inc(bytes);
+    }
+
+    fn finish(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}

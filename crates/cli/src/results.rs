@@ -1,0 +1,121 @@
+//! Reports as people read them.
+
+use crate::table;
+use crate::text::{bytes, count, percent, seconds, share};
+use offshoot::train::{Comparison, Metrics, RunReport};
+
+const HEADER: [&str; 8] =
+    ["method", "accuracy", "macro F1", "trained", "share", "training", "peak memory", "adapter"];
+
+/// A comparison's rows, and the floor as the last one.
+pub(crate) fn table(comparison: &Comparison) -> String {
+    let floor = vec!["(majority class)".to_owned(), percent(comparison.majority_baseline)];
+    table::table(&HEADER, comparison.rows.iter().map(cells).chain([padded(floor)]), 1)
+}
+
+fn cells(row: &RunReport) -> Vec<String> {
+    if row.error.is_some() {
+        return padded(vec![row.method.clone(), "failed".to_owned()]);
+    }
+    vec![
+        row.method.clone(),
+        accuracy(row),
+        metrics(row).map_or_else(String::new, |m| format!("{:.3}", m.macro_f1)),
+        count(row.trainable_parameters),
+        share(row.trainable_parameters, row.total_parameters),
+        seconds(row.train_seconds),
+        row.peak_rss_bytes.map_or_else(String::new, bytes),
+        bytes(row.adapter_bytes),
+    ]
+}
+
+fn padded(mut cells: Vec<String>) -> Vec<String> {
+    cells.resize(HEADER.len(), String::new());
+    cells
+}
+
+/// A finished row in a line.
+pub(crate) fn line(row: &RunReport) -> String {
+    if let Some(error) = &row.error {
+        return format!("{:<14} failed: {error}", row.method);
+    }
+    format!(
+        "{:<14} accuracy {}, {} trained ({}), {}",
+        row.method,
+        accuracy(row),
+        count(row.trainable_parameters),
+        share(row.trainable_parameters, row.total_parameters),
+        seconds(row.train_seconds)
+    )
+}
+
+/// One run in full.
+pub(crate) fn run(row: &RunReport) -> String {
+    let mut lines = vec![format!(
+        "{}: {} of {} parameters trained ({}) in {} ({} tokens a second{})",
+        row.method,
+        count(row.trainable_parameters),
+        count(row.total_parameters),
+        share(row.trainable_parameters, row.total_parameters),
+        seconds(row.train_seconds),
+        count(row.tokens_per_second as usize),
+        row.peak_rss_bytes.map_or_else(String::new, |peak| format!(", {} at most", bytes(peak))),
+    )];
+    let parts = [("validation", row.validation), ("test", row.test)];
+    lines.extend(parts.iter().filter_map(|(part, metrics)| Some(measured(part, &(*metrics)?))));
+    lines.join("\n")
+}
+
+/// `test: accuracy 77.3 %, macro F1 0.772, loss 0.4821`.
+pub(crate) fn measured(part: &str, metrics: &Metrics) -> String {
+    let Metrics { accuracy, macro_f1, loss } = metrics;
+    format!("{part}: accuracy {}, macro F1 {macro_f1:.3}, loss {loss:.4}", percent(*accuracy))
+}
+
+/// What a row is judged by: the test rows, or those for validation where there are no test rows.
+fn metrics(row: &RunReport) -> Option<Metrics> {
+    row.test.or(row.validation)
+}
+
+fn accuracy(row: &RunReport) -> String {
+    let spread = row.spread().map_or_else(String::new, |spread| format!(" ± {:.1}", 100.0 * spread));
+    metrics(row).map_or_else(|| "not measured".to_owned(), |m| percent(m.accuracy) + &spread)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(accuracy: f64) -> RunReport {
+        let test = Some(Metrics { accuracy, macro_f1: 0.5, loss: 1.0 });
+        let (trainable_parameters, total_parameters) = (1_000, 50_000);
+        RunReport {
+            method: "lora".into(),
+            test,
+            trainable_parameters,
+            total_parameters,
+            ..RunReport::default()
+        }
+    }
+
+    #[test]
+    fn the_table_has_every_method_and_the_floor() {
+        let mean = RunReport::mean(vec![row(0.7), row(0.8)]);
+        let failed = RunReport::failed("full", "model", "no memory".into());
+        let text = table(&Comparison::new(vec![mean, failed], 0.5, 100));
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(lines[2].contains("75.0 % ± 5.0") && lines[2].contains("| 2.0 % |"), "{text}");
+        assert!(
+            lines[3].contains("failed") && lines[4].contains("| (majority class) |       50.0 % |"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_run_without_test_rows_shows_its_validation() {
+        let mut row = row(0.7);
+        row.validation = row.test.take();
+        assert!(run(&row).ends_with("validation: accuracy 70.0 %, macro F1 0.500, loss 1.0000"));
+        assert!(line(&row).contains("accuracy 70.0 %"));
+    }
+}

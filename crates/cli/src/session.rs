@@ -1,0 +1,40 @@
+//! What every command has at hand.
+
+use crate::console::Console;
+use crate::progress::Downloads;
+use crate::text::count;
+use anyhow::Result;
+use offshoot::models::hub::{self, HubOptions};
+use offshoot::train::{Lengths, Row};
+use std::path::PathBuf;
+use std::time::Instant;
+
+/// The streams, and when the process started.
+pub(crate) struct Session {
+    pub(crate) console: Console,
+    pub(crate) started: Instant,
+}
+
+impl Session {
+    pub(crate) fn new(started: Instant, json: bool) -> Self {
+        Self { console: Console::new(json), started }
+    }
+
+    /// The folder of a model, which is downloaded if need be.
+    ///
+    /// # Errors
+    /// If there is no such folder, and none in the hub's cache or on the hub.
+    pub(crate) fn model_folder(&self, name: &str) -> Result<PathBuf> {
+        let options = HubOptions::from_vars(&|name| std::env::var(name).ok());
+        Ok(hub::resolve(name, &options, &mut Downloads::new(&self.console))?)
+    }
+
+    /// Says how many rows were cut to `most` tokens, if any were.
+    pub(crate) fn say_cut(&self, rows: &[Row], most: usize) {
+        let cut = Lengths::of(rows).truncated;
+        if cut > 0 {
+            let (cut, rows) = (count(cut), count(rows.len()));
+            self.console.say(&format!("{cut} of {rows} rows are cut to {most} tokens (--max-length)"));
+        }
+    }
+}
