@@ -8,12 +8,13 @@ pub const LOGITS: f32 = 1e-4;
 pub const LOSSES: f32 = 1e-4;
 /// Gradients, as a share of the tensor's largest: each passes through every layer's rounding twice.
 pub const GRADIENTS: f32 = 1e-3;
-/// Tensors after the steps, as a share of the tensor's largest. A looser bound would not see a missing weight decay:
-/// three steps of 0.01 x 0.01 move a weight by 3e-4 of itself.
+/// Tensors after the steps, as a share of the tensor's largest. A looser bound would not see a missing
+/// weight decay: three steps of 0.01 x 0.01 move a weight by 3e-4 of itself.
 pub const AFTER: f32 = 2e-4;
-/// A reference gradient below this, and not exactly 0, is rounding noise around a true zero. Adam makes full steps of noise,
-/// so such an element's value after the steps means nothing. In a tensor that holds nothing else, an exact 0 is noise that
-/// happened to cancel; beside real gradients it is an element that nothing reached, and is compared.
+/// A reference gradient below this, and not exactly 0, is rounding noise around a true zero. Adam makes full
+/// steps of noise, so such an element's value after the steps means nothing. In a tensor that holds nothing
+/// else, an exact 0 is noise that happened to cancel; beside real gradients it is an element that nothing
+/// reached, and is compared.
 pub const NOISE: f32 = 1e-6;
 /// Gradients that are noise, absolute.
 pub const NOISE_ERROR: f32 = 1e-7;
@@ -103,7 +104,8 @@ impl Report {
         self.note(Kind::Noise, tensor, difference(ours, theirs, |i| noise[i]));
     }
 
-    /// A tensor after the steps, compared where the reference `gradient` (as long as `theirs`) means something.
+    /// A tensor after the steps, compared where the reference `gradient` (as long as `theirs`) means
+    /// something.
     pub(crate) fn after(&mut self, tensor: &str, ours: &[f32], theirs: &[f32], gradient: &[f32]) {
         let noise = noise(gradient);
         self.note(Kind::After, tensor, share(difference(ours, theirs, |i| !noise[i]), theirs));
@@ -152,7 +154,8 @@ fn noise(gradient: &[f32]) -> Vec<bool> {
     gradient.iter().map(|g| g.abs() < NOISE && (*g != 0.0 || nothing_else)).collect()
 }
 
-/// The largest absolute difference of the wanted elements; infinite if the lengths differ or something is not a number.
+/// The largest absolute difference of the wanted elements; infinite if the lengths differ or something is
+/// not a number.
 fn difference(ours: &[f32], theirs: &[f32], wanted: impl Fn(usize) -> bool) -> f32 {
     if ours.len() != theirs.len() {
         return f32::INFINITY;

@@ -1,6 +1,8 @@
-//! Golden cases: what the Python libraries compute on tiny models, replayed by us and compared number by number.
+//! Golden cases: what the Python libraries compute on tiny models, replayed by us and compared number by
+//! number.
 //!
-//! `golden/README.md` in this crate says what a case holds. A [`Case`] is read, [`replay`]ed, and told as an [`Outcome`].
+//! `golden/README.md` in this crate says what a case holds. A [`Case`] is read, [`replay`]ed, and told as an
+//! [`Outcome`].
 
 mod case;
 mod compare;

@@ -5,8 +5,9 @@ const WRAPPERS: [&str; 2] = ["base_model.model.", "base_model."];
 
 /// Our name of a library's tensor.
 ///
-/// peft's names hold its wrappers (`base_model`, `modules_to_save`) and the adapter's name, `default`; AdapterHub's hold the
-/// adapter's name after `adapters`, which is `adapter` here. DoRA's magnitudes are a module of their own in peft's names.
+/// peft's names hold its wrappers (`base_model`, `modules_to_save`) and the adapter's name, `default`;
+/// AdapterHub's hold the adapter's name after `adapters`, which is `adapter` here. DoRA's magnitudes are a
+/// module of their own in peft's names.
 pub(crate) fn ours(theirs: &str) -> String {
     let path = WRAPPERS.iter().find_map(|wrapper| theirs.strip_prefix(wrapper)).unwrap_or(theirs);
     let mut segments: Vec<&str> = Vec::new();

@@ -14,10 +14,12 @@ use std::path::Path;
 /// The names of the networks that compute virtual tokens. The libraries save what they compute, not them.
 const NETWORKS: [&str; 2] = ["prompt_encoder.mlp_head.", "prompt_encoder.transform."];
 
-/// Loads a case's model and adapter, and compares logits, and, where the case trains, losses, gradients and steps.
+/// Loads a case's model and adapter, and compares logits, and, where the case trains, losses, gradients and
+/// steps.
 ///
 /// # Errors
-/// If something can not be loaded or built, or if the trained tensors are not the reference's; the message names them.
+/// If something can not be loaded or built, or if the trained tensors are not the reference's; the message
+/// names them.
 pub fn replay(case: &Case) -> Result<Report> {
     let model = Model::load(&case.folder.join(&case.settings.model), None, &Device::cpu())?;
     let served = classifier(case, &model, Tensors::new())?;
@@ -46,8 +48,8 @@ fn untrained(case: &Case, served: &Classifier) -> Result<Report> {
     Ok(report)
 }
 
-/// The model with the case's method and head. Their values are those that were saved, with `network` beside; without
-/// saved ones, those of `before`.
+/// The model with the case's method and head. Their values are those that were saved, with `network` beside;
+/// without saved ones, those of `before`.
 fn classifier(case: &Case, model: &Model, network: Tensors) -> Result<Classifier> {
     let mut rng = Rng::new(0);
     let classes = case.expected.logits.0.last().copied().unwrap_or(0);

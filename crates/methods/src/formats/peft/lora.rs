@@ -157,8 +157,8 @@ fn sorted<T>(field: &str, entries: Vec<(String, T)>, backbone: &dyn Backbone) ->
             && first != least
         {
             return Err(Error::invalid(format!(
-                "{CONFIG_FILE}: two keys of `{field}`, {first:?} and {least:?}, fit {module} and are not sorted; leave \
-                 one that does"
+                "{CONFIG_FILE}: two keys of `{field}`, {first:?} and {least:?}, fit {module} and are \
+                 not sorted; leave one that does"
             )));
         }
     }
