@@ -25,7 +25,7 @@ pub use features::fit_features;
 pub use inspect::{Share, shares};
 pub use memory::peak_rss;
 pub use metrics::{Metrics, argmax, softmax};
-pub use prepare::{Briefing, encode, open_tokenizer, prepare};
+pub use prepare::{Briefing, encode, open_tokenizer, prepare, write_split};
 pub use recipe::{DataRecipe, ModelRecipe, Recipe};
 pub use report::{Comparison, RunReport};
 pub use rows::{Lengths, Row, bucketed, epoch_steps, micro_batches, pack};

@@ -1,6 +1,6 @@
 //! From a recipe to a model and rows in memory, and what is to be said about them.
 
-use crate::data::{self, Dataset, Example, Summary};
+use crate::data::{self, Dataset, Example, Split, Summary};
 use crate::recipe::Recipe;
 use crate::rows::{Lengths, Row};
 use crate::run::Prepared;
@@ -44,14 +44,37 @@ pub fn prepare(recipe: &Recipe, folder: &Path, started: Instant) -> Result<(Prep
     let (train, validation, test) = (encode(&split.train)?, encode(&split.validation)?, encode(&split.test)?);
     let briefing = Briefing {
         summary,
-        guess: dataset.guess.clone(),
+        guess: dataset.guess,
         train_lengths: Lengths::of(&train),
         test_lengths: Lengths::of(&test),
         notes: model.notes.clone(),
     };
-    let labels = class_names(&dataset);
+    let labels = dataset.labels.names;
     let model_name = recipe.model.name.clone();
     Ok((Prepared { model, model_name, labels, train, validation, test, started }, briefing))
+}
+
+/// Writes the rows that a recipe trains, validates and tests on to `train.csv`, `validation.csv` and
+/// `test.csv` in a folder, so that another program can be run on the same ones.
+///
+/// # Errors
+/// As the data fails, or if the folder can not be written.
+pub fn write_split(recipe: &Recipe, folder: &Path) -> Result<()> {
+    let (dataset, split, _) = split(recipe)?;
+    for (name, rows) in [("train", split.train), ("validation", split.validation), ("test", split.test)] {
+        data::write_csv(&folder.join(format!("{name}.csv")), &rows, &dataset.labels)?;
+    }
+    Ok(())
+}
+
+/// The recipe's rows. The split hangs on the recipe's seed alone: all methods and all seeds of a comparison
+/// see the same.
+fn split(recipe: &Recipe) -> Result<(Dataset, Split, Summary)> {
+    let dataset = data::load(&recipe.data.path, &recipe.data.load)?;
+    let test = recipe.data.test_data.as_deref().map(|path| dataset.load_test(path)).transpose()?;
+    let mut rng = Rng::new(recipe.train.seed).fork("split");
+    let (split, summary) = dataset.split(&recipe.data.split, test.as_ref(), &mut || rng.next_u64())?;
+    Ok((dataset, split, summary))
 }
 
 /// Opens a model's tokenizer and checks that it belongs to the model.
@@ -85,8 +108,4 @@ pub fn encode(tokenizer: &Tokenizer, examples: &[Example], max_length: usize) ->
         truncated: e.truncated,
     };
     Ok(encoded.into_iter().zip(examples).map(row).collect())
-}
-
-fn class_names(dataset: &Dataset) -> Vec<String> {
-    dataset.labels.names.clone()
 }
