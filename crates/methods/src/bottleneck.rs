@@ -1,8 +1,9 @@
 //! Bottleneck adapters: what `houlsby`, `pfeiffer` and `parallel` share.
 //!
-//! A bottleneck is `scaling up(f(down(x)))`, with `down` `[width, hidden]`, `up` `[hidden, width]`, both with a bias. The three
-//! methods differ in where it stands, in what it reads and in `f`; each file has its own line of that. The authors start
-//! `up` near zero; here it starts at zero, so that the untrained adapter leaves the backbone exactly as it is.
+//! A bottleneck is `scaling up(f(down(x)))`, with `down` `[width, hidden]`, `up` `[hidden, width]`, both with
+//! a bias. The three methods differ in where it stands, in what it reads and in `f`; each file has its own
+//! line of that. The authors start `up` near zero; here it starts at zero, so that the untrained adapter
+//! leaves the backbone exactly as it is.
 
 use crate::dense::Dense;
 use crate::{Target, check_dropout, check_factor, check_layers, check_size, dropout_site, setting};
@@ -24,8 +25,8 @@ pub struct Settings {
     pub leave_out: Vec<usize>,
     /// Dropout on the output. Default 0.
     pub dropout: f32,
-    /// Also trains the norms of the blocks that have an adapter, as Houlsby et al. do. AdapterHub's files have no place
-    /// for them, so this is off by default.
+    /// Also trains the norms of the blocks that have an adapter, as Houlsby et al. do. AdapterHub's files
+    /// have no place for them, so this is off by default.
     pub norms: bool,
 }
 

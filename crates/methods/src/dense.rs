@@ -12,7 +12,8 @@ pub(crate) struct Dense {
 }
 
 impl Dense {
-    /// Random weights, drawn as torch draws a linear layer's (uniform in `±1 / sqrt(in)`), and a bias of zero.
+    /// Random weights, drawn as torch draws a linear layer's (uniform in `±1 / sqrt(in)`), and a bias of
+    /// zero.
     pub(crate) fn random(target: &mut Target<'_>, module: &str, size: (usize, usize)) -> Result<Self> {
         let (inputs, outputs) = size;
         let weight = target.uniform(&[outputs, inputs], (1.0 / inputs as f64).sqrt());

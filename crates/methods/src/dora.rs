@@ -1,8 +1,9 @@
 //! DoRA, Liu et al. 2024, <https://arxiv.org/abs/2402.09353>, section 4.
 //!
-//! LoRA moves a weight's direction, a vector `m` its length: `y = m / c (W x + scale B A x) + b`, with `c = ||W + scale B A||`, one
-//! length per output row, and `m` `[out]` starting at `||W||`. As in section 4.3, `c` is a constant in the backward pass, which
-//! saves most of its memory. Dropout acts on the update alone; in peft, which has no dropout by default, it also reaches `W x`.
+//! LoRA moves a weight's direction, a vector `m` its length: `y = m / c (W x + scale B A x) + b`, with `c =
+//! ||W + scale B A||`, one length per output row, and `m` `[out]` starting at `||W||`. As in section 4.3, `c`
+//! is a constant in the backward pass, which saves most of its memory. Dropout acts on the update alone; in
+//! peft, which has no dropout by default, it also reaches `W x`.
 
 use crate::lora::{self, Factors};
 use crate::{Info, Method, Saves, Target, setting};
@@ -58,8 +59,8 @@ impl Direction {
         Ok(Self { factors, length: target.params.insert(name, squared.sqrt())?, squared })
     }
 
-    /// `1 / ||W + s B A||` of each output row, `[out]`, untracked, without the matrix itself: a row's square is
-    /// `||W||² + 2 s B (W Aᵀ) + s² B (A Aᵀ) Bᵀ`.
+    /// `1 / ||W + s B A||` of each output row, `[out]`, untracked, without the matrix itself: a row's square
+    /// is `||W||² + 2 s B (W Aᵀ) + s² B (A Aᵀ) Bᵀ`.
     fn reciprocal(&self, params: &Params, base: &Base<'_>) -> Result<Tensor> {
         let (a, b) = (params.get(self.factors.a).value(), params.get(self.factors.b).value());
         let scale = self.factors.scale;

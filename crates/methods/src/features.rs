@@ -1,8 +1,10 @@
-//! Feature-based transfer: the frozen backbone embeds every text once, then logistic regression is solved on the embeddings.
+//! Feature-based transfer: the frozen backbone embeds every text once, then logistic regression is solved on
+//! the embeddings.
 //!
-//! Peters et al. 2019, <https://arxiv.org/abs/1903.05987>, section 2. With features `f` and classes `c` the solution minimises
-//! `sum_i -log softmax(W f_i + b)[c_i] + l2 / 2 ||W||²`, which is convex: there is one answer, no rate and no epoch.
-//! The method itself only says "frozen, with these settings"; whoever has the data solves it.
+//! Peters et al. 2019, <https://arxiv.org/abs/1903.05987>, section 2. With features `f` and classes `c` the
+//! solution minimises `sum_i -log softmax(W f_i + b)[c_i] + l2 / 2 ||W||²`, which is convex: there is one
+//! answer, no rate and no epoch. The method itself only says "frozen, with these settings"; whoever has the
+//! data solves it.
 
 use crate::{Info, Method, Saves, Target, setting};
 use offshoot_core::{Adapter, NoAdapter, Result};
@@ -23,9 +25,10 @@ pub const INFO: Info = Info {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Weight of the penalty on the squared weights of standardised features, against a loss summed over the rows (1 is
-    /// scikit-learn's `C = 1`). Default: the power of ten that does best on a fifth of the training rows held out, since the
-    /// right value grows with the number of columns per row and a wrong one costs several points.
+    /// Weight of the penalty on the squared weights of standardised features, against a loss summed over the
+    /// rows (1 is scikit-learn's `C = 1`). Default: the power of ten that does best on a fifth of the
+    /// training rows held out, since the right value grows with the number of columns per row and a wrong one
+    /// costs several points.
     pub l2: Option<f64>,
 }
 

@@ -1,4 +1,5 @@
-//! Full fine-tuning ("finetuning II"): every weight of the backbone is trained. The measure of all other methods.
+//! Full fine-tuning ("finetuning II"): every weight of the backbone is trained. The measure of all other
+//! methods.
 //!
 //! Devlin et al. 2019, <https://arxiv.org/abs/1810.04805>, section 4.
 

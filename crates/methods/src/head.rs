@@ -1,7 +1,7 @@
 //! Head only ("finetuning I" of feature-based transfer): the backbone is frozen, the task's head is trained.
 //!
-//! The head is the whole classification head of the family: `classifier` for BERT, `pre_classifier` + `classifier` for
-//! DistilBERT, `dense` + `out_proj` for RoBERTa.
+//! The head is the whole classification head of the family: `classifier` for BERT, `pre_classifier` +
+//! `classifier` for DistilBERT, `dense` + `out_proj` for RoBERTa.
 
 use crate::{Info, Method, Saves, Target};
 use offshoot_core::{Adapter, NoAdapter, Result};
@@ -12,7 +12,8 @@ pub const INFO: Info = Info {
     name: "head",
     summary: "the classification head alone, on a frozen backbone",
     paper: "finetuning I; Devlin et al. 2019, https://arxiv.org/abs/1810.04805, section 5.3",
-    // A linear model on features of unit scale: large steps are safe, small ones do not arrive in three epochs.
+    // A linear model on features of unit scale: large steps are safe, small ones do not arrive in three
+    // epochs.
     learning_rate: 1e-2,
     saves: Saves::Weights,
     starts_as_identity: true,

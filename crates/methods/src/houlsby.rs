@@ -1,8 +1,9 @@
-//! Bottleneck adapters after both sublayers, Houlsby et al. 2019, <https://arxiv.org/abs/1902.00751>, section 2.1.
+//! Bottleneck adapters after both sublayers, Houlsby et al. 2019, <https://arxiv.org/abs/1902.00751>, section
+//! 2.1.
 //!
-//! `y + up(silu(down(y)))`, with `y` the output of attention or of the feed-forward network, before it joins the residual stream.
-//! As in AdapterHub (`double_seq_bn`), the norms stay frozen and the non-linearity is SiLU; the authors also train the norms
-//! (`norms = true`) and use GELU.
+//! `y + up(silu(down(y)))`, with `y` the output of attention or of the feed-forward network, before it joins
+//! the residual stream. As in AdapterHub (`double_seq_bn`), the norms stay frozen and the non-linearity is
+//! SiLU; the authors also train the norms (`norms = true`) and use GELU.
 
 use crate::bottleneck::{Bottlenecks, Form, NonLinearity, Settings};
 use crate::{Info, Method, Saves, Target};
@@ -15,7 +16,8 @@ pub const INFO: Info = Info {
     name: "houlsby",
     summary: "bottlenecks after attention and after the feed-forward network",
     paper: "Houlsby et al. 2019, https://arxiv.org/abs/1902.00751",
-    // The upper end of the authors' grid (3e-5 to 3e-3 over long runs); `up` starts at zero and has few steps.
+    // The upper end of the authors' grid (3e-5 to 3e-3 over long runs); `up` starts at zero and has few
+    // steps.
     learning_rate: 1e-3,
     saves: Saves::AdapterHub,
     starts_as_identity: true,

@@ -1,8 +1,9 @@
 //! (IA)³, Liu et al. 2022, <https://arxiv.org/abs/2205.05638>, section 3.3: learned factors on activations.
 //!
-//! Keys and values become `l ⊙ (W x + b)`, and the feed-forward network's last projection reads `l ⊙ x`; every `l` starts at one.
-//! The defaults are the paper's three places. peft's for BERT scale the input of attention's output projection too, because
-//! its `output.dense` names both; `feedforward = ["down", "output"]` says the same here.
+//! Keys and values become `l ⊙ (W x + b)`, and the feed-forward network's last projection reads `l ⊙ x`;
+//! every `l` starts at one. The defaults are the paper's three places. peft's for BERT scale the input of
+//! attention's output projection too, because its `output.dense` names both; `feedforward = ["down",
+//! "output"]` says the same here.
 
 use crate::sites::wanted;
 use crate::{Info, Method, Saves, Target, setting};
@@ -16,7 +17,8 @@ pub const INFO: Info = Info {
     name: "ia3",
     summary: "learned factors on keys, values and the feed-forward network",
     paper: "Liu et al. 2022, https://arxiv.org/abs/2205.05638",
-    // A factor starts at one and has to move by tenths: the authors use 3e-3 for a thousand steps, we have fewer.
+    // A factor starts at one and has to move by tenths: the authors use 3e-3 for a thousand steps, we have
+    // fewer.
     learning_rate: 1e-2,
     saves: Saves::Peft,
     starts_as_identity: true,

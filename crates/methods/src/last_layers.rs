@@ -1,7 +1,8 @@
 //! The top blocks, and what follows them, as they are: partial fine-tuning.
 //!
-//! Lee et al. 2019, <https://arxiv.org/abs/1911.03090>: a fourth of the layers reaches 90 % of the quality of all. What is
-//! trained: blocks `layers - n` and up, the final norm where the family has one, the pooler where the task reads it.
+//! Lee et al. 2019, <https://arxiv.org/abs/1911.03090>: a fourth of the layers reaches 90 % of the quality of
+//! all. What is trained: blocks `layers - n` and up, the final norm where the family has one, the pooler
+//! where the task reads it.
 
 use crate::{Info, Method, Saves, Target, check_size};
 use offshoot_core::{Adapter, NoAdapter, Part, Result};

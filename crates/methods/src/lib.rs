@@ -1,8 +1,9 @@
 //! Fine-tuning methods: one file per method, one line in the registry.
 //!
-//! A method file holds a `Config` (its settings, with defaults that train well on real data), an `INFO` (what help texts,
-//! tables and file formats need to know) and the adapter it builds. It never sees a model family: it asks a
-//! [`Backbone`] for its sites and registers what it trains in [`Params`], under the module path that files will use.
+//! A method file holds a `Config` (its settings, with defaults that train well on real data), an `INFO` (what
+//! help texts, tables and file formats need to know) and the adapter it builds. It never sees a model family:
+//! it asks a [`Backbone`] for its sites and registers what it trains in [`Params`], under the module path
+//! that files will use.
 
 pub mod bitfit;
 pub mod bottleneck;
@@ -78,7 +79,8 @@ impl Target<'_> {
 
 /// The settings of one method.
 pub trait Method {
-    /// Fills the sizes that were left open with what suits a backbone of this shape, so that a saved recipe is complete.
+    /// Fills the sizes that were left open with what suits a backbone of this shape, so that a saved recipe
+    /// is complete.
     fn resolve(&mut self, _shape: &Shape) {}
 
     /// How it is written to disk, where a setting decides that; what its `INFO` says otherwise.

@@ -1,10 +1,12 @@
-//! LLaMA-Adapter, Zhang et al. 2023, <https://arxiv.org/abs/2303.16199>, section 3.2: zero-initialised attention to a prompt.
+//! LLaMA-Adapter, Zhang et al. 2023, <https://arxiv.org/abs/2303.16199>, section 3.2: zero-initialised
+//! attention to a prompt.
 //!
-//! In each of the top layers, attention gets a second, gated part: `attention(q, K, V) + tanh(gate) attention(q, K_P, V_P)`, with
-//! `K_P, V_P` the layer's own projections of a learned prompt `[tokens, hidden]`, which have no positions, and a softmax of
-//! their own. The gate starts at zero, so training starts from the backbone as it is. The paper has one gate a layer; the
-//! authors' code, and this, one a head. The idea is not tied to LLaMA: here it works on encoders too. peft's form,
-//! `gate = "scalar"`, has one number a layer and no tanh.
+//! In each of the top layers, attention gets a second, gated part: `attention(q, K, V) + tanh(gate)
+//! attention(q, K_P, V_P)`, with `K_P, V_P` the layer's own projections of a learned prompt `[tokens,
+//! hidden]`, which have no positions, and a softmax of their own. The gate starts at zero, so training starts
+//! from the backbone as it is. The paper has one gate a layer; the authors' code, and this, one a head. The
+//! idea is not tied to LLaMA: here it works on encoders too. peft's form, `gate = "scalar"`, has one number a
+//! layer and no tanh.
 
 use crate::{Info, Method, Saves, Target, check_size};
 use offshoot_core::{

@@ -1,9 +1,9 @@
 //! LoRA, Hu et al. 2021, <https://arxiv.org/abs/2106.09685>, section 4.1.
 //!
-//! `y = W x + b + scale B A x` with `A` `[rank, in]` random and `B` `[out, rank]` zero, so that training starts from the
-//! backbone as it is. `scale` is `alpha / rank`, or `alpha / sqrt(rank)` with `rs` (Kalajdzievski 2023,
-//! <https://arxiv.org/abs/2312.03732>). As in the authors' code, A is drawn as a linear layer of torch draws its weight,
-//! uniform in `±1 / sqrt(in)`, where the paper says normal.
+//! `y = W x + b + scale B A x` with `A` `[rank, in]` random and `B` `[out, rank]` zero, so that training
+//! starts from the backbone as it is. `scale` is `alpha / rank`, or `alpha / sqrt(rank)` with `rs`
+//! (Kalajdzievski 2023, <https://arxiv.org/abs/2312.03732>). As in the authors' code, A is drawn as a linear
+//! layer of torch draws its weight, uniform in `±1 / sqrt(in)`, where the paper says normal.
 
 use crate::sites::wanted;
 use crate::{
@@ -33,7 +33,8 @@ pub struct Config {
     pub rank: usize,
     /// The update is scaled by `alpha / rank`. Default 16.
     pub alpha: f64,
-    /// Which projections get an update. Default: query and value, the paper's choice for a given budget (section 7.1).
+    /// Which projections get an update. Default: query and value, the paper's choice for a given budget
+    /// (section 7.1).
     pub targets: Vec<Slot>,
     /// Only these blocks (all if absent).
     pub only_layers: Option<Vec<usize>>,

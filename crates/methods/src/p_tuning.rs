@@ -1,8 +1,8 @@
 //! P-tuning, Liu et al. 2021, <https://arxiv.org/abs/2103.10385>, section 2.2.
 //!
-//! Prompt tuning whose rows come out of a network: `P = W_2 relu(W_1 relu(W_0 E + b_0) + b_1) + b_2`, with `E` `[tokens, hidden]`
-//! and the network trained together. This is peft's form, with an MLP; the authors' code puts a two-layer LSTM before it.
-//! Only `P` is needed to use the result.
+//! Prompt tuning whose rows come out of a network: `P = W_2 relu(W_1 relu(W_0 E + b_0) + b_1) + b_2`, with
+//! `E` `[tokens, hidden]` and the network trained together. This is peft's form, with an MLP; the authors'
+//! code puts a two-layer LSTM before it. Only `P` is needed to use the result.
 
 use crate::dense::Dense;
 use crate::virtual_tokens::{EMBEDDING, check_tokens};

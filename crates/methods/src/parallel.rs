@@ -1,7 +1,8 @@
 //! Parallel adapters, He et al. 2021, <https://arxiv.org/abs/2110.04366>, section 3.3.
 //!
-//! `y + 4 up(relu(down(x)))` beside the feed-forward network: the bottleneck reads the residual stream `x` that the network read
-//! (before any norm), not its output. AdapterHub's `par_bn` halves the hidden size; here the width is that of the other two.
+//! `y + 4 up(relu(down(x)))` beside the feed-forward network: the bottleneck reads the residual stream `x`
+//! that the network read (before any norm), not its output. AdapterHub's `par_bn` halves the hidden size;
+//! here the width is that of the other two.
 
 use crate::bottleneck::{Bottlenecks, Form, NonLinearity, Settings};
 use crate::{Info, Method, Saves, Target};

@@ -1,7 +1,9 @@
-//! One bottleneck a block, Pfeiffer et al. 2020, <https://arxiv.org/abs/2005.00247>, section 3.2.1 and appendix A.
+//! One bottleneck a block, Pfeiffer et al. 2020, <https://arxiv.org/abs/2005.00247>, section 3.2.1 and
+//! appendix A.
 //!
-//! `y + up(relu(down(norm(x + y))))` after the feed-forward network: the bottleneck reads what the block would have given, and its
-//! output joins before the norm, which so runs twice in post-norm families. Families without a norm there read `x + y`.
+//! `y + up(relu(down(norm(x + y))))` after the feed-forward network: the bottleneck reads what the block
+//! would have given, and its output joins before the norm, which so runs twice in post-norm families.
+//! Families without a norm there read `x + y`.
 
 use crate::bottleneck::{Bottlenecks, Form, NonLinearity, Settings};
 use crate::{Info, Method, Saves, Target};

@@ -1,8 +1,9 @@
-//! Prefix tuning, Li and Liang 2021, <https://arxiv.org/abs/2101.00190>, section 4, with keys and values trained directly.
+//! Prefix tuning, Li and Liang 2021, <https://arxiv.org/abs/2101.00190>, section 4, with keys and values
+//! trained directly.
 //!
-//! In every layer, `attention(q, K, V)` becomes `attention(q, [P_K; K], [P_V; V])`, with `P_K` and `P_V` `[tokens, g e]`. The file
-//! keeps them as one table `[tokens, layers 2 (g e)]`, layer by layer, key before value. `prefix-mlp` is the paper's own
-//! reparameterised form.
+//! In every layer, `attention(q, K, V)` becomes `attention(q, [P_K; K], [P_V; V])`, with `P_K` and `P_V`
+//! `[tokens, g e]`. The file keeps them as one table `[tokens, layers 2 (g e)]`, layer by layer, key before
+//! value. `prefix-mlp` is the paper's own reparameterised form.
 
 use crate::virtual_tokens::{EMBEDDING, check_tokens, draw_words, key_value, prefix_width, split};
 use crate::{Info, Method, Saves, Target};
@@ -39,11 +40,13 @@ pub struct Config {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Init {
-    /// At those which the backbone computes for words drawn from the vocabulary. Each layer then sees keys and values of the
-    /// kind it was trained on (the paper's section 7.4: starting from real words matters most when rows are few).
+    /// At those which the backbone computes for words drawn from the vocabulary. Each layer then sees keys
+    /// and values of the kind it was trained on (the paper's section 7.4: starting from real words matters
+    /// most when rows are few).
     #[default]
     Words,
-    /// At normal numbers of deviation 0.02. Keys near zero take their even share of the softmax, so this is not silent.
+    /// At normal numbers of deviation 0.02. Keys near zero take their even share of the softmax, so this is
+    /// not silent.
     Normal,
 }
 
@@ -101,7 +104,8 @@ fn words(target: &mut Target<'_>, count: usize) -> Result<Tensor> {
     Tensor::new(target.device, &[count, width], &values)
 }
 
-/// Keeps the keys and values of every layer. A site sorts by layer, then key before value: the order of the file.
+/// Keeps the keys and values of every layer. A site sorts by layer, then key before value: the order of the
+/// file.
 #[derive(Default)]
 struct Recorder(Mutex<BTreeMap<Site, Tensor>>);
 

@@ -1,7 +1,8 @@
 //! Prefix tuning as the paper trains it, Li and Liang 2021, <https://arxiv.org/abs/2101.00190>, section 4.3.
 //!
-//! The keys and values of `prefix` come out of a network, because the direct form is unstable: `[P_K; P_V] = W_2 tanh(W_1 E + b_1) +
-//! b_2`, with `E` `[tokens, hidden]` and outputs `[tokens, layers 2 (g e)]`. Only the outputs are needed to use the result.
+//! The keys and values of `prefix` come out of a network, because the direct form is unstable: `[P_K; P_V] =
+//! W_2 tanh(W_1 E + b_1) + b_2`, with `E` `[tokens, hidden]` and outputs `[tokens, layers 2 (g e)]`. Only the
+//! outputs are needed to use the result.
 
 use crate::dense::Dense;
 use crate::virtual_tokens::{EMBEDDING, check_tokens, key_value, prefix_width, split};

@@ -1,7 +1,7 @@
 //! Prompt tuning, Lester et al. 2021, <https://arxiv.org/abs/2104.08691>, section 2.
 //!
-//! The input `[w_1 ... w_n]` of word embeddings becomes `[P; w_1 ... w_n]`, with `P` `[tokens, hidden]` trained. The virtual
-//! rows pass through position, type and norm like words, as in peft.
+//! The input `[w_1 ... w_n]` of word embeddings becomes `[P; w_1 ... w_n]`, with `P` `[tokens, hidden]`
+//! trained. The virtual rows pass through position, type and norm like words, as in peft.
 
 use crate::virtual_tokens::{EMBEDDING, check_tokens, draw_words};
 use crate::{Info, Method, Saves, Target};
@@ -13,7 +13,8 @@ pub const INFO: Info = Info {
     name: "prompt",
     summary: "learned word embeddings before the text",
     paper: "Lester et al. 2021, https://arxiv.org/abs/2104.08691",
-    // The gradient has come through every layer to a few rows: only large steps arrive (the authors use 0.3 with Adafactor).
+    // The gradient has come through every layer to a few rows: only large steps arrive (the authors use 0.3
+    // with Adafactor).
     learning_rate: 1e-2,
     saves: Saves::Peft,
     starts_as_identity: false,
@@ -33,7 +34,8 @@ pub struct Config {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Init {
-    /// At the embeddings of words drawn from the vocabulary: at the scale the model expects, which trains far better.
+    /// At the embeddings of words drawn from the vocabulary: at the scale the model expects, which trains far
+    /// better.
     #[default]
     Vocabulary,
     /// At standard normal numbers, as peft does unless told otherwise.

@@ -1,12 +1,14 @@
-//! READ, Wang et al. 2023, <https://arxiv.org/abs/2305.15348>, section 3: a recurrent network beside the backbone.
+//! READ, Wang et al. 2023, <https://arxiv.org/abs/2305.15348>, section 3: a recurrent network beside the
+//! backbone.
 //!
-//! For every token on its own, a cell climbs the layers: `h_i = cell(norm(x_i), h_{i-1})`, with `x_i` the output of block `i`,
-//! `h_0 = 0` and a root-mean-square norm shared by all layers. The mean of the states (or the last) gives the correction
-//! `scale (W h + b)` to the last block's output. Nothing back-propagates through the backbone.
+//! For every token on its own, a cell climbs the layers: `h_i = cell(norm(x_i), h_{i-1})`, with `x_i` the
+//! output of block `i`, `h_0 = 0` and a root-mean-square norm shared by all layers. The mean of the states
+//! (or the last) gives the correction `scale (W h + b)` to the last block's output. Nothing back-propagates
+//! through the backbone.
 //!
-//! Cells, aggregation and the learned norm are those of the authors' code, which also has a second kind of start, norms
-//! elsewhere and two directions, off by default; its output projection starts random, ours at zero, so that training starts
-//! from the backbone as it is. No library has files for it: the names are ours.
+//! Cells, aggregation and the learned norm are those of the authors' code, which also has a second kind of
+//! start, norms elsewhere and two directions, off by default; its output projection starts random, ours at
+//! zero, so that training starts from the backbone as it is. No library has files for it: the names are ours.
 
 use crate::dense::Dense;
 use crate::{Info, Method, Saves, Target, check_factor, check_size};

@@ -1,4 +1,5 @@
-//! The registry: a method is one file and one line here. Help texts, tables, formats and the conformance suite iterate over it.
+//! The registry: a method is one file and one line here. Help texts, tables, formats and the conformance
+//! suite iterate over it.
 
 use crate::{Method, Target};
 use offshoot_core::{Adapter, Result, Shape};
@@ -36,7 +37,8 @@ pub enum Saves {
     Features,
 }
 
-/// Sizes given on the command line. A method takes those that it has and leaves the others to methods that have them.
+/// Sizes given on the command line. A method takes those that it has and leaves the others to methods that
+/// have them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sizes {

@@ -1,4 +1,5 @@
-//! What is checked: every method with its defaults, and with each setting that takes another path through its code.
+//! What is checked: every method with its defaults, and with each setting that takes another path through its
+//! code.
 
 use crate::fixture::tiny;
 use offshoot_methods::MethodConfig;

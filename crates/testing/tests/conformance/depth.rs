@@ -11,7 +11,8 @@ use std::sync::Mutex;
 fn recorded(fixture: &Fixture) -> Vec<usize> {
     let segments = fixture.backward(&batch(&[(1, 9), (2, 4)]).unwrap()).unwrap();
     let blocks = fixture.backbone.shape().layers;
-    // What stands before the blocks has a segment only if something was recorded there; what follows them always has.
+    // What stands before the blocks has a segment only if something was recorded there; what follows them
+    // always has.
     segments[segments.len() - 1 - blocks..segments.len() - 1].to_vec()
 }
 

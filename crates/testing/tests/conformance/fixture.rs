@@ -95,8 +95,8 @@ impl Fixture {
         Ok(self.run(batch, Mode::Evaluate)?.to_vec())
     }
 
-    /// One backward pass of [`loss`]; the gradients stay in `params`. Returns how many operations each segment of the
-    /// tape held.
+    /// One backward pass of [`loss`]; the gradients stay in `params`. Returns how many operations each
+    /// segment of the tape held.
     ///
     /// # Errors
     /// As the model fails.
@@ -121,7 +121,8 @@ impl Fixture {
     }
 }
 
-/// The final states of all real tokens and, below them, the pooled rows, if the family has them: `[tokens (+ s), d]`.
+/// The final states of all real tokens and, below them, the pooled rows, if the family has them: `[tokens (+
+/// s), d]`.
 ///
 /// # Errors
 /// As the model fails.
@@ -157,7 +158,8 @@ fn weights(len: usize) -> Vec<f32> {
     (0..len).map(|_| (rng.normal() * scale) as f32).collect()
 }
 
-/// Sequences of the given lengths with words of a small vocabulary. A sequence's words and id depend on its number alone.
+/// Sequences of the given lengths with words of a small vocabulary. A sequence's words and id depend on its
+/// number alone.
 ///
 /// # Errors
 /// If a length is 0.

@@ -20,7 +20,8 @@ fn every_parameter_has_a_gradient_on_three_steps() {
         for step in 1..=3 {
             fixture.values(&batch).unwrap();
             fixture.backward(&batch).unwrap();
-            // What stands behind a factor that starts at zero has its first gradient when that factor has moved.
+            // What stands behind a factor that starts at zero has its first gradient when that factor has
+            // moved.
             if step > 1 {
                 let dead = fixture.params.iter().filter(|p| largest(p) < NOTHING);
                 let dead = dead.filter(|p| !is_key_bias(model, p.name()));
@@ -43,8 +44,8 @@ fn largest(param: &Param) -> f32 {
     param.gradient().unwrap_or_default().iter().fold(0.0, |most, g| most.max(g.abs()))
 }
 
-/// The step of a difference. Rounding of the states (1e-7) gives the quotient an error of the order of 1e-5; the curvature
-/// along this step, a few thousandths of a gradient.
+/// The step of a difference. Rounding of the states (1e-7) gives the quotient an error of the order of 1e-5;
+/// the curvature along this step, a few thousandths of a gradient.
 const STEP: f32 = 5e-3;
 
 /// On gradients relative to the largest of their tensor: twice the worst of what curvature does here.
@@ -53,8 +54,8 @@ const TOLERANCE: f64 = 1e-2;
 /// On gradients as they are: twice the worst of what rounding does here.
 const ROUNDING: f64 = 1e-4;
 
-/// How far parameters are moved first, so that no path is closed by a zero: a method's own values, of order 1, and the
-/// base's weights, which are smaller and many.
+/// How far parameters are moved first, so that no path is closed by a zero: a method's own values, of order
+/// 1, and the base's weights, which are smaller and many.
 const MOVED: [f64; 2] = [0.2, 0.02];
 
 #[test]
@@ -89,8 +90,8 @@ fn gradient(fixture: &Fixture, index: usize) -> Option<(String, Vec<f32>)> {
     Some((param.name().to_owned(), param.gradient()?))
 }
 
-/// DoRA's length counts as a constant in the backward pass, so its factors' gradients are not the loss's. The golden case
-/// holds them.
+/// DoRA's length counts as a constant in the backward pass, so its factors' gradients are not the loss's. The
+/// golden case holds them.
 fn has_constant_length(config: &MethodConfig, name: &str) -> bool {
     config.info().name == "dora" && !name.ends_with(".lora_magnitude_vector")
 }
@@ -102,7 +103,8 @@ fn sample(gradient: &[f32]) -> Vec<usize> {
     largest.into_iter().chain((0..4).map(|_| rng.below(gradient.len()))).collect()
 }
 
-/// The slope across the place, and those of its two sides: a kink of ReLU within the step spoils one side, not the other.
+/// The slope across the place, and those of its two sides: a kink of ReLU within the step spoils one side,
+/// not the other.
 fn slopes(fixture: &mut Fixture, batch: &Batch, index: usize, place: usize) -> [f64; 3] {
     let [below, here, above] = [-STEP, 0.0, STEP].map(|offset| moved(fixture, batch, index, place, offset));
     let slope = |a: (f64, f64), b: (f64, f64)| (b.1 - a.1) / (b.0 - a.0);

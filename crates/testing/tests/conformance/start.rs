@@ -3,7 +3,8 @@
 use crate::cases::{each_pair, object};
 use crate::fixture::{Fixture, batch, distance};
 
-/// Far above the rounding of three blocks on states of order 1, far below what a method that disturbs the model does.
+/// Far above the rounding of three blocks on states of order 1, far below what a method that disturbs the
+/// model does.
 const SAME: f32 = 1e-5;
 
 #[test]
