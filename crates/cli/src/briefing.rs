@@ -1,6 +1,6 @@
 //! What a run says before it starts: so that a wrong column or a wrong model is seen at once.
 
-use crate::commands::methods::{settings, shown};
+use crate::commands::methods::summary;
 use crate::text::{count, rate, some};
 use anyhow::Result;
 use offshoot::core::Rng;
@@ -49,12 +49,15 @@ pub(crate) fn model(model: &Model, name: &str) -> String {
 /// Never: settings can always be written.
 pub(crate) fn method(method: &MethodConfig, lr: Option<f32>) -> Result<String> {
     let info = method.info();
-    let mut parts: Vec<String> =
-        settings(method)?.iter().map(|(key, value)| format!("{key} {}", shown(value))).collect();
-    if method.saves() != Saves::Features {
-        parts.push(format!("learning rate {}", rate(lr.unwrap_or(info.learning_rate))));
+    let mut text = format!("method: {} ({})", info.name, info.summary);
+    let settings = summary(method)?;
+    if !settings.is_empty() {
+        text.push_str(&format!(": {settings}"));
     }
-    Ok(format!("method: {} ({}): {}", info.name, info.summary, parts.join(", ")))
+    if method.saves() != Saves::Features {
+        text.push_str(&format!(", learning rate {}", rate(lr.unwrap_or(info.learning_rate))));
+    }
+    Ok(text)
 }
 
 fn tokens(lengths: &Lengths, rows: usize, most: usize) -> String {

@@ -137,7 +137,8 @@ mod tests {
     #[test]
     fn several_adapters_are_named_and_leave_others_labels_empty() {
         let predictions = [prediction(Some("a"), ["x", "y"]), prediction(Some("b"), ["y", "z"])];
-        let csv = "line,adapter,label,p_x,p_y,p_z\n2,a,y,0.250000,0.750000,\n2,b,z,,0.250000,0.750000\n";
+        let csv =
+            "line,adapter,label,p_x,p_y,p_z\n2,a,y,0.250000,0.750000,\"\"\n2,b,z,\"\",0.250000,0.750000\n";
         assert_eq!(text(&predictions, Form::Csv), csv);
     }
 

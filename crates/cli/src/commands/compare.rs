@@ -22,6 +22,10 @@ const EXAMPLE: &str = "Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub(crate) struct Args {
+    /// The folder for report.json, recipe.toml and the adapters
+    #[arg(short, long, value_name = "FOLDER", default_value = "offshoot-compare")]
+    output: PathBuf,
+
     #[command(flatten)]
     pub(crate) run: RunFlags,
 
@@ -33,17 +37,14 @@ pub(crate) struct Args {
         value_name = "METHOD,...",
         value_parser = method_names(),
         hide_possible_values = true,
-        help_heading = "Method"
+        help_heading = "Method",
+        display_order = 0
     )]
     methods: Vec<String>,
 
     /// Run each method with each of these seeds, on the same split, and report means [default: --seed]
     #[arg(long, value_delimiter = ',', value_name = "SEED,...", help_heading = "Training")]
     seeds: Vec<u64>,
-
-    /// The folder for report.json, recipe.toml and the adapters
-    #[arg(short, long, value_name = "FOLDER", default_value = "offshoot-compare")]
-    output: PathBuf,
 }
 
 /// Runs the comparison and recommends a method.

@@ -82,13 +82,10 @@ fn adapter(adapter: &Adapter, session: &Session) -> Result<()> {
 
 fn card_lines(card: &Card) -> Result<Vec<String>> {
     let base = &card.base;
-    let settings = super::methods::settings(&card.method)?;
-    let settings: Vec<String> =
-        settings.iter().map(|(key, value)| format!("{key} {}", super::methods::shown(value))).collect();
     let layers = some(base.layers, "layer");
     Ok(vec![
         format!("method    {} ({})", card.method.info().name, card.method.info().summary),
-        format!("settings  {}", settings.join(", ")),
+        format!("settings  {}", super::methods::summary(&card.method)?),
         format!("base      {} ({}, {layers}, hidden {})", base.name, base.family, base.hidden),
         format!("pooling   {}", card.pooling),
         format!("labels    {}", card.labels.join(", ")),

@@ -73,7 +73,7 @@ fn one(method: &MethodConfig, session: &Session) -> Result<()> {
 }
 
 /// A method's settings in the order of its file.
-pub(crate) fn settings(method: &MethodConfig) -> Result<serde_json::Map<String, Value>> {
+fn settings(method: &MethodConfig) -> Result<serde_json::Map<String, Value>> {
     let Value::Object(mut settings) = plain(method)? else {
         return Ok(serde_json::Map::new());
     };
@@ -82,13 +82,21 @@ pub(crate) fn settings(method: &MethodConfig) -> Result<serde_json::Map<String, 
 }
 
 /// A setting's value as it stands in a recipe.
-pub(crate) fn shown(value: &Value) -> String {
+fn shown(value: &Value) -> String {
     match value {
-        Value::Null => "(fits the model)".to_owned(),
+        Value::Null => "unset".to_owned(),
         Value::String(text) => text.clone(),
         Value::Array(items) => format!("[{}]", items.iter().map(shown).collect::<Vec<_>>().join(", ")),
         other => other.to_string(),
     }
+}
+
+/// The settings that say something, in a line.
+pub(crate) fn summary(method: &MethodConfig) -> Result<String> {
+    let silent = |value: &Value| value.is_null() || value.as_object().is_some_and(serde_json::Map::is_empty);
+    let settings = settings(method)?;
+    let said = settings.iter().filter(|(_, value)| !silent(value));
+    Ok(said.map(|(key, value)| format!("{key} {}", shown(value))).collect::<Vec<_>>().join(", "))
 }
 
 fn described(info: &Info) -> Result<Value> {

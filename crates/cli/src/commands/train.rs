@@ -19,6 +19,10 @@ const EXAMPLE: &str = "Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub(crate) struct Args {
+    /// The folder for the adapter, with report.json and recipe.toml
+    #[arg(short, long, value_name = "FOLDER", default_value = "offshoot-adapter")]
+    output: PathBuf,
+
     #[command(flatten)]
     pub(crate) run: RunFlags,
 
@@ -28,17 +32,14 @@ pub(crate) struct Args {
         value_parser = method_names(),
         hide_possible_values = true,
         conflicts_with = "init_from",
-        help_heading = "Method"
+        help_heading = "Method",
+        display_order = 0
     )]
     method: Option<String>,
 
     /// Train on from this adapter, one of ours, peft's or AdapterHub's
-    #[arg(long, value_name = "ADAPTER", help_heading = "Method")]
+    #[arg(long, value_name = "ADAPTER", help_heading = "Method", display_order = 0)]
     init_from: Option<PathBuf>,
-
-    /// The folder for the adapter, with report.json and recipe.toml
-    #[arg(short, long, value_name = "FOLDER", default_value = "offshoot-adapter")]
-    output: PathBuf,
 }
 
 /// Trains, measures, saves.

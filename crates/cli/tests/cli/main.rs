@@ -1,0 +1,6 @@
+//! The real binary, from the outside.
+#![allow(clippy::unwrap_used, reason = "the lint's own exception covers test functions, not what they share")]
+
+mod bad_input;
+mod commands;
+mod place;
