@@ -19,13 +19,13 @@
 //! let rows = folder.join("rows.csv");
 //! let moods = [("fine", 1), ("great", 1), ("dull", 0), ("poor", 0)];
 //! let texts = (0..40).map(|row| (moods[row % 4], "so ".repeat(row / 4)));
-//! let texts: String = texts.map(|((mood, label), so)| format!("{so}{mood},{label}\n")).collect();
+//! let texts: String = texts.map(|((mood, label), so)| format!("{mood} {so}{mood} {mood},{label}\n")).collect();
 //! std::fs::write(&rows, format!("text,label\n{texts}"))?;
 //!
 //! let recipe = Recipe {
 //!     model: ModelRecipe { name: folder.display().to_string(), pooling: None },
 //!     data: DataRecipe::new(rows),
-//!     train: TrainSettings { epochs: 20, lr: Some(0.02), ..TrainSettings::default() },
+//!     train: TrainSettings { epochs: 40, lr: Some(0.02), ..TrainSettings::default() },
 //!     methods: vec![MethodConfig::named("lora")?],
 //! };
 //! let (prepared, _briefing) = prepare(&recipe, folder, Instant::now())?;
