@@ -46,7 +46,9 @@ impl Adapter {
             bail!("there is no folder {}; name the one that `offshoot train` wrote", folder.display());
         }
         if !is_adapter(folder) {
-            bail!("{}: this folder holds no adapter (no {CARD_FILE}, no {CONFIG_FILE})", folder.display());
+            let missing = format!("neither {CARD_FILE} nor {CONFIG_FILE} is there");
+            let advice = "name the one that `offshoot train` wrote";
+            bail!("{}: this folder holds no adapter ({missing}); {advice}", folder.display());
         }
         let card = Card::read(folder)?;
         // An adapter is as good without the recipe, which another version may have written.

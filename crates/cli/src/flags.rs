@@ -7,7 +7,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use offshoot::methods::MethodConfig;
 use offshoot::models::Pooling;
 use offshoot::train::data::{Amount, Columns, Filter};
-use offshoot::train::{DataRecipe, ModelRecipe, Recipe, Schedule, TrainSettings};
+use offshoot::train::{self, DataRecipe, ModelRecipe, Recipe, Schedule, TrainSettings};
 use std::path::{Path, PathBuf};
 
 /// The model.
@@ -76,6 +76,10 @@ pub(crate) struct SplitFlags {
     /// A file to test on, instead of rows of DATA
     #[arg(long, value_name = "FILE")]
     test_data: Option<PathBuf>,
+
+    /// Also write the rows of each part as CSV into this folder, for another program
+    #[arg(long, value_name = "FOLDER")]
+    write_split: Option<PathBuf>,
 }
 
 /// The sizes of adapters: each method takes those that it has.
@@ -183,7 +187,7 @@ pub(crate) struct RunFlags {
     #[command(flatten)]
     labels: LabelFlags,
     #[command(flatten)]
-    split: SplitFlags,
+    pub(crate) split: SplitFlags,
     #[command(flatten)]
     sizes: SizeFlags,
     #[command(flatten)]
@@ -263,6 +267,17 @@ impl LabelFlags {
 }
 
 impl SplitFlags {
+    /// Writes the parts, if that was asked for.
+    ///
+    /// # Errors
+    /// As the data fails, or if the folder can not be written to.
+    pub(crate) fn write(&self, recipe: &Recipe) -> Result<()> {
+        let Some(folder) = &self.write_split else { return Ok(()) };
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("can not make the folder {}; name another", folder.display()))?;
+        Ok(train::write_split(recipe, folder)?)
+    }
+
     fn change(&self, data: &mut DataRecipe) {
         let split = &mut data.split;
         split.train = self.train.or(split.train);
@@ -309,16 +324,16 @@ impl TrainFlags {
 }
 
 impl MachineFlags {
-    /// Sets the number of threads; before anything is computed.
+    /// Does `work` among the threads that were asked for. It runs on one of them: work that is handed over from outside
+    /// would wake a thread for every product of matrices.
     ///
     /// # Errors
-    /// If the threads can not be started.
-    pub(crate) fn apply(&self) -> Result<()> {
-        if let Some(threads) = self.threads {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.into());
-            pool.build_global().context("the threads can not be started; ask for fewer with --threads")?;
-        }
-        Ok(())
+    /// If the threads can not be started, and those of `work`.
+    pub(crate) fn run(&self, work: impl FnOnce() -> Result<()> + Send) -> Result<()> {
+        // 0 is as many as there are cores.
+        let threads = self.threads.unwrap_or(0);
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.into()).build();
+        pool.context("the threads can not be started; ask for fewer with --threads")?.install(work)
     }
 }
 

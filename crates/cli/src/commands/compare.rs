@@ -52,10 +52,14 @@ pub(crate) struct Args {
 /// # Errors
 /// If the comparison can not start, or every method failed.
 pub(crate) fn run(args: &Args, session: &Session) -> Result<()> {
-    args.run.machine.apply()?;
+    args.run.machine.run(|| compare(args, session))
+}
+
+fn compare(args: &Args, session: &Session) -> Result<()> {
     let all: Vec<&str> = MethodConfig::ALL.iter().map(|info| info.name).collect();
     let mut recipe = args.run.recipe(&args.methods, &all)?;
     let output = OutputFolder::ready(&args.output)?;
+    args.run.split.write(&recipe)?;
     let folder = session.model_folder(&recipe.model.name)?;
     let (prepared, briefing) = train::prepare(&recipe, &folder, session.started)?;
     recipe.methods.iter_mut().for_each(|method| method.resolve(prepared.model.backbone.shape()));

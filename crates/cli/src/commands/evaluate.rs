@@ -47,7 +47,10 @@ pub(crate) struct Args {
 /// # Errors
 /// Whatever is wrong with the adapter, its model or the rows.
 pub(crate) fn run(args: &Args, session: &Session) -> Result<()> {
-    args.machine.apply()?;
+    args.machine.run(|| evaluate(args, session))
+}
+
+fn evaluate(args: &Args, session: &Session) -> Result<()> {
     let adapter = Adapter::open(&args.adapter)?;
     let base = adapter.base(&args.model, session)?;
     let ready = adapter.load(&base, session)?;

@@ -67,7 +67,10 @@ pub(crate) struct Args {
 /// # Errors
 /// Whatever is wrong with the adapters, their models or the rows.
 pub(crate) fn run(args: &Args, session: &Session) -> Result<()> {
-    args.machine.apply()?;
+    args.machine.run(|| every_row(args, session))
+}
+
+fn every_row(args: &Args, session: &Session) -> Result<()> {
     let adapters = open(&args.adapters)?;
     let table = read(args)?;
     let wanted = wanted(&table, &adapters)?;

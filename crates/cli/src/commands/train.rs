@@ -47,9 +47,13 @@ pub(crate) struct Args {
 /// # Errors
 /// Whatever is wrong with the arguments, the model or the data; a value that is not finite; a full disk.
 pub(crate) fn run(args: &Args, session: &Session) -> Result<()> {
-    args.run.machine.apply()?;
+    args.run.machine.run(|| train(args, session))
+}
+
+fn train(args: &Args, session: &Session) -> Result<()> {
     let mut recipe = recipe(args)?;
     let output = OutputFolder::ready(&args.output)?;
+    args.run.split.write(&recipe)?;
     let folder = session.model_folder(&recipe.model.name)?;
     let (prepared, briefing) = train::prepare(&recipe, &folder, session.started)?;
     let mut classifier = start(args, &recipe, &prepared, session)?;

@@ -117,6 +117,17 @@ fn training_goes_on_from_an_adapter() {
 }
 
 #[test]
+fn the_split_can_be_given_to_another_program() {
+    let place = Place::new();
+    let flags = "--method head --validation 10 --no-dropout --epochs 2";
+    let first = place.train(&format!("{flags} --write-split parts --output a --json")).ok().json();
+    let rows = |part: &str| place.read(&format!("parts/{part}.csv")).lines().count() - 1;
+    assert_eq!([rows("train"), rows("validation"), rows("test")], [38, 10, 12]);
+    let second = place.run("evaluate parts/test.csv --adapter a --json").ok().json();
+    assert_eq!(first["test"], second["test"]);
+}
+
+#[test]
 fn every_method_is_compared() {
     let place = Place::new();
     let words = "compare rows.csv --model model --epochs 1 --threads 1 --output out --json";
