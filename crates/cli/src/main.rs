@@ -1,7 +1,8 @@
-//! The `offshoot` command: fine-tunes a frozen transformer, compares the ways of doing it, and uses the result.
+//! The `offshoot` command: fine-tunes a frozen transformer, compares the ways of doing it, uses the result.
 //!
-//! `args` says what there is to ask for, `commands` has one file a command, `flags` what several of them share. Results go to
-//! stdout; progress, warnings and errors go to stderr. Nothing is computed here: that is the libraries' part.
+//! `args` says what there is to ask for, `commands` has one file a command, `flags` what several of them
+//! share. Results go to stdout; progress, warnings and errors go to stderr. Nothing is computed here: that is
+//! the libraries' part.
 
 mod adapters;
 mod args;

@@ -16,7 +16,7 @@ use std::path::PathBuf;
 
 const EXAMPLE: &str = "Examples:
   offshoot compare reviews.csv --model sentence-transformers/all-MiniLM-L6-v2
-  offshoot compare reviews.csv --model ./my-bert --methods lora,houlsby,head --train 2000 --test 500 --seeds 0,1,2";
+  offshoot compare reviews.csv --model ./my-bert --methods lora,head --train 2000 --test 500 --seeds 0,1,2";
 
 /// The arguments.
 #[derive(Debug, clap::Args)]

@@ -5,6 +5,7 @@ use crate::session::Session;
 use crate::table::table;
 use crate::text::{bytes, count, share, some};
 use anyhow::Result;
+use clap::value_parser;
 use offshoot::core::{Device, Shape};
 use offshoot::methods::MethodConfig;
 use offshoot::models::weights::Checkpoint;
@@ -29,7 +30,7 @@ pub(crate) struct Args {
     name: String,
 
     /// Count the head for this many classes
-    #[arg(long, value_name = "COUNT", default_value_t = 2, value_parser = clap::value_parser!(u16).range(2..))]
+    #[arg(long, value_name = "COUNT", default_value = "2", value_parser = value_parser!(u16).range(2..))]
     classes: u16,
 
     /// What stands for a text: cls, mean or pooler [default: what the model's files say]

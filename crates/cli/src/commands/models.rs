@@ -23,8 +23,8 @@ pub(crate) fn run(_args: &Args, session: &Session) -> Result<()> {
     let rows = families().map(|(name, summary)| vec![name.to_owned(), summary.to_owned()]);
     session.console.show(&table(&["family", "models"], rows, 2))?;
     session.console.show(
-        "\nA model is a folder in the Hugging Face layout (config.json, model.safetensors, a tokenizer),\n\
-         or a hub id such as sentence-transformers/all-MiniLM-L6-v2. `model_type` in config.json is its family.",
+        "\nA model is a folder in the Hugging Face layout (config.json, model.safetensors, a tokenizer), or\n\
+         a hub id such as sentence-transformers/all-MiniLM-L6-v2. `model_type` in config.json is its family.",
     )?;
     let families: Vec<Value> =
         families().map(|(name, summary)| json!({ "name": name, "summary": summary })).collect();

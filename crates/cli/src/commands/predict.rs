@@ -34,7 +34,7 @@ pub(crate) struct Args {
     #[arg(value_name = "DATA")]
     data: PathBuf,
 
-    /// The folder that `offshoot train` wrote, or an adapter of peft or AdapterHub; may be given more than once
+    /// A folder that `offshoot train` wrote, or one of peft or AdapterHub; may be given more than once
     #[arg(long = "adapter", value_name = "FOLDER", required = true)]
     adapters: Vec<PathBuf>,
 

@@ -12,8 +12,9 @@ use offshoot::train::{self, Classifier, Prepared, Recipe, RunReport};
 use std::path::PathBuf;
 
 const EXAMPLE: &str = "Examples:
-  offshoot train reviews.csv --model sentence-transformers/all-MiniLM-L6-v2 --method lora --rank 16 --output sentiment
-  offshoot train more.csv --model sentence-transformers/all-MiniLM-L6-v2 --init-from sentiment --output better";
+  offshoot train reviews.csv --model sentence-transformers/all-MiniLM-L6-v2 --rank 16 --output sentiment
+  offshoot train reviews.csv --model ./my-bert --method houlsby --train 2000 --test 500 --epochs 5
+  offshoot train more.csv --init-from sentiment --output better";
 
 /// The arguments.
 #[derive(Debug, clap::Args)]

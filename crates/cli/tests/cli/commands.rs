@@ -151,7 +151,8 @@ fn every_method_is_compared() {
 #[test]
 fn seeds_are_averaged_and_kept_apart() {
     let place = Place::new();
-    let words = "compare rows.csv --model model --methods ia3,head --seeds 3,4 --epochs 1 --threads 1 --output out --json";
+    let words =
+        "compare rows.csv --model model --methods ia3,head --seeds 3,4 --epochs 1 --output out --json";
     let report = place.run(words).ok().json();
     let row = &report["rows"][0];
     assert_eq!(row["method"], "ia3");

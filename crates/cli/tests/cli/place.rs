@@ -1,4 +1,4 @@
-//! A place with a tiny random BERT and a few rows that a person could label, and the real binary to run there.
+//! A place with a tiny random BERT and a few rows, and the real binary to run there.
 
 use offshoot::core::{Device, Rng};
 use offshoot::models::weights::write_safetensors;

@@ -1,0 +1,108 @@
+//! Which rows, and what is in their columns.
+
+use anyhow::{Context, Result};
+use clap::Args;
+use offshoot::train::data::{Amount, Columns, Filter};
+use offshoot::train::{self, DataRecipe, Recipe};
+use std::path::PathBuf;
+
+/// The columns of a data file.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Data")]
+pub(crate) struct ColumnFlags {
+    /// The column with the text [default: guessed where it is obvious]
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) text: Option<String>,
+
+    /// The column with the second text, for pairs
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) text_pair: Option<String>,
+
+    /// Cut texts to this many tokens
+    #[arg(long, value_name = "TOKENS")]
+    pub(crate) max_length: Option<usize>,
+}
+
+/// The labels, and which rows are used.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Data")]
+pub(crate) struct LabelFlags {
+    /// The column with the label [default: guessed where it is obvious]
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) label: Option<String>,
+
+    /// Use only rows with this value; may be given more than once
+    #[arg(long = "where", value_name = "COLUMN=VALUE")]
+    pub(crate) filters: Vec<Filter>,
+}
+
+/// How many rows go where.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Data")]
+pub(crate) struct SplitFlags {
+    /// Rows to train on: a count (2000) or a share (0.8, 80%) [default: all that are left]
+    #[arg(long, value_name = "ROWS")]
+    train: Option<Amount>,
+
+    /// Rows to choose the best epoch by [default: a tenth]
+    #[arg(long, value_name = "ROWS")]
+    validation: Option<Amount>,
+
+    /// Rows that are only measured on [default: a fifth]
+    #[arg(long, value_name = "ROWS")]
+    test: Option<Amount>,
+
+    /// A file to test on, instead of rows of DATA
+    #[arg(long, value_name = "FILE")]
+    test_data: Option<PathBuf>,
+
+    /// Also write the rows of each part as CSV into this folder, for another program
+    #[arg(long, value_name = "FOLDER")]
+    write_split: Option<PathBuf>,
+}
+
+impl ColumnFlags {
+    /// Puts the given names in the place of others.
+    pub(crate) fn change(&self, columns: &mut Columns) {
+        for (column, given) in [(&mut columns.text, &self.text), (&mut columns.text_pair, &self.text_pair)] {
+            if given.is_some() {
+                column.clone_from(given);
+            }
+        }
+    }
+}
+
+impl LabelFlags {
+    pub(super) fn change(&self, recipe: &mut Recipe) {
+        let load = &mut recipe.data.load;
+        if self.label.is_some() {
+            load.columns.label.clone_from(&self.label);
+        }
+        if !self.filters.is_empty() {
+            load.filters.clone_from(&self.filters);
+        }
+    }
+}
+
+impl SplitFlags {
+    /// Writes the parts, if that was asked for.
+    ///
+    /// # Errors
+    /// As the data fails, or if the folder can not be written to.
+    pub(crate) fn write(&self, recipe: &Recipe) -> Result<()> {
+        let Some(folder) = &self.write_split else { return Ok(()) };
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("can not make the folder {}; name another", folder.display()))?;
+        Ok(train::write_split(recipe, folder)?)
+    }
+
+    pub(super) fn change(&self, data: &mut DataRecipe) {
+        let split = &mut data.split;
+        split.train = self.train.or(split.train);
+        split.validation = self.validation.or(split.validation);
+        split.test = self.test.or(split.test);
+        if self.test_data.is_some() {
+            data.test_data.clone_from(&self.test_data);
+        }
+    }
+}

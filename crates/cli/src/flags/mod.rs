@@ -1,0 +1,18 @@
+//! Flags that several commands share, and how they become a recipe. A flag that is not given leaves the
+//! recipe as it is.
+
+mod data;
+mod model;
+mod run;
+mod training;
+
+pub(crate) use data::{ColumnFlags, LabelFlags, SplitFlags};
+pub(crate) use model::{MachineFlags, ModelFlags};
+pub(crate) use run::{RunFlags, method_names};
+pub(crate) use training::{SizeFlags, TrainFlags};
+
+fn change<T: Clone>(setting: &mut T, given: Option<&T>) {
+    if let Some(given) = given {
+        setting.clone_from(given);
+    }
+}

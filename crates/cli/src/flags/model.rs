@@ -1,0 +1,61 @@
+//! Which model, and what it is computed with.
+
+use super::change;
+use anyhow::{Context, Result};
+use clap::Args;
+use offshoot::models::Pooling;
+use offshoot::train::ModelRecipe;
+
+/// The model.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Model")]
+pub(crate) struct ModelFlags {
+    /// A folder in the Hugging Face layout, or a hub id such as org/name or org/name@revision
+    #[arg(long, value_name = "FOLDER|ID")]
+    pub(crate) model: Option<String>,
+
+    /// What stands for a text: cls, mean or pooler [default: what the model's files say]
+    #[arg(long)]
+    pub(crate) pooling: Option<Pooling>,
+
+    /// The type of the frozen weights; only f32 so far
+    #[arg(long, value_name = "TYPE", default_value = "f32", value_parser = dtype)]
+    pub(crate) dtype: String,
+}
+
+/// The machine.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Machine")]
+pub(crate) struct MachineFlags {
+    /// Threads to compute with [default: all cores]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..))]
+    threads: Option<u16>,
+}
+
+impl ModelFlags {
+    pub(super) fn change(&self, recipe: &mut ModelRecipe) {
+        change(&mut recipe.name, self.model.as_ref());
+        recipe.pooling = self.pooling.or(recipe.pooling);
+    }
+}
+
+impl MachineFlags {
+    /// Does `work` among the threads that were asked for. It runs on one of them: work that is handed over
+    /// from outside would wake a thread for every product of matrices.
+    ///
+    /// # Errors
+    /// If the threads can not be started, and those of `work`.
+    pub(crate) fn run(&self, work: impl FnOnce() -> Result<()> + Send) -> Result<()> {
+        // 0 is as many as there are cores.
+        let threads = self.threads.unwrap_or(0);
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.into()).build();
+        pool.context("the threads can not be started; ask for fewer with --threads")?.install(work)
+    }
+}
+
+fn dtype(text: &str) -> Result<String, String> {
+    match text {
+        "f32" => Ok(text.to_owned()),
+        _ => Err("only f32 is supported so far".into()),
+    }
+}

@@ -1,0 +1,110 @@
+//! Everything that decides a run, as flags and as a recipe.
+
+use super::{ColumnFlags, LabelFlags, MachineFlags, ModelFlags, SizeFlags, SplitFlags, TrainFlags, change};
+use crate::failure::Usage;
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use clap::builder::PossibleValuesParser;
+use offshoot::methods::MethodConfig;
+use offshoot::train::{DataRecipe, ModelRecipe, Recipe, TrainSettings};
+use std::path::{Path, PathBuf};
+
+/// Everything that decides a run: what `train` and `compare` share.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct RunFlags {
+    /// The rows: a .csv, .tsv, .jsonl or .json file
+    #[arg(value_name = "DATA", required_unless_present = "recipe")]
+    data: Option<PathBuf>,
+
+    /// Start from a recipe.toml, which the other flags change
+    #[arg(long, value_name = "FILE")]
+    pub(crate) recipe: Option<PathBuf>,
+
+    /// Change any setting of the recipe, such as train.batch_tokens=4096 or lora.alpha=32; may be given more
+    /// than once
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    overrides: Vec<String>,
+
+    /// Print one JSON object as the last line of stdout; what people read goes to stderr
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    #[command(flatten)]
+    pub(crate) model: ModelFlags,
+    #[command(flatten)]
+    columns: ColumnFlags,
+    #[command(flatten)]
+    labels: LabelFlags,
+    #[command(flatten)]
+    pub(crate) split: SplitFlags,
+    #[command(flatten)]
+    sizes: SizeFlags,
+    #[command(flatten)]
+    pub(crate) training: TrainFlags,
+    #[command(flatten)]
+    pub(crate) machine: MachineFlags,
+}
+
+impl RunFlags {
+    /// The effective recipe. `methods` are those that were named, `default` those to run if there are none.
+    ///
+    /// # Errors
+    /// A recipe that can not be read, no model, a setting that does not exist.
+    pub(crate) fn recipe(&self, methods: &[String], default: &[&str]) -> Result<Recipe> {
+        let mut recipe = self.start(default)?;
+        choose(&mut recipe.methods, methods)?;
+        self.model.change(&mut recipe.model);
+        change(&mut recipe.data.max_length, self.columns.max_length.as_ref());
+        self.columns.change(&mut recipe.data.load.columns);
+        self.labels.change(&mut recipe);
+        self.split.change(&mut recipe.data);
+        self.training.change(&mut recipe.train);
+        self.sizes.change(&mut recipe)?;
+        for assignment in &self.overrides {
+            recipe.set(assignment).map_err(|error| Usage(error.to_string()))?;
+        }
+        Ok(recipe)
+    }
+
+    /// The recipe before the flags.
+    fn start(&self, default: &[&str]) -> Result<Recipe> {
+        let mut recipe = match (&self.recipe, &self.model.model) {
+            (Some(path), _) => read_recipe(path)?,
+            (None, Some(name)) => Recipe {
+                model: ModelRecipe { name: name.clone(), pooling: None },
+                data: DataRecipe::new(self.data.clone().unwrap_or_default()),
+                train: TrainSettings::default(),
+                methods: default.iter().map(|name| MethodConfig::named(name)).collect::<Result<_, _>>()?,
+            },
+            (None, None) => bail!(Usage(
+                "which model? Name a folder or a hub id: --model sentence-transformers/all-MiniLM-L6-v2"
+                    .into()
+            )),
+        };
+        change(&mut recipe.data.path, self.data.as_ref());
+        Ok(recipe)
+    }
+}
+
+/// For arguments that name a method.
+pub(crate) fn method_names() -> PossibleValuesParser {
+    PossibleValuesParser::new(MethodConfig::ALL.iter().map(|info| info.name))
+}
+
+/// Keeps the named methods, with the recipe's settings where it has them.
+fn choose(methods: &mut Vec<MethodConfig>, names: &[String]) -> Result<()> {
+    if names.is_empty() {
+        return Ok(());
+    }
+    let known = std::mem::take(methods);
+    for name in names {
+        let method = known.iter().find(|method| method.info().name == name).cloned();
+        methods.push(method.map_or_else(|| MethodConfig::named(name), Ok)?);
+    }
+    Ok(())
+}
+
+fn read_recipe(path: &Path) -> Result<Recipe> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("can not read {}", path.display()))?;
+    Recipe::from_toml(&text).with_context(|| format!("{} is no recipe", path.display()))
+}

@@ -1,0 +1,117 @@
+//! How large an adapter is, and how it is trained.
+
+use super::change;
+use crate::failure::Usage;
+use anyhow::Result;
+use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use offshoot::train::{Recipe, Schedule, TrainSettings};
+
+/// The sizes of adapters: each method takes those that it has.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Method")]
+pub(crate) struct SizeFlags {
+    /// Rank of low-rank updates
+    #[arg(long)]
+    rank: Option<usize>,
+
+    /// Number of virtual tokens
+    #[arg(long)]
+    tokens: Option<usize>,
+
+    /// Width of bottlenecks and side networks
+    #[arg(long)]
+    width: Option<usize>,
+
+    /// Number of top layers
+    #[arg(long)]
+    layers: Option<usize>,
+}
+
+/// How to train.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Training")]
+pub(crate) struct TrainFlags {
+    /// Passes over the training rows [default: 3]
+    #[arg(long)]
+    epochs: Option<usize>,
+
+    /// Rows per step [default: 16]
+    #[arg(long, value_name = "ROWS")]
+    batch: Option<usize>,
+
+    /// Peak learning rate [default: the method's own]
+    #[arg(long, value_name = "RATE")]
+    lr: Option<f32>,
+
+    /// How the rate falls [default: linear]
+    #[arg(long, value_parser = schedule())]
+    schedule: Option<Schedule>,
+
+    /// Share of the steps over which the rate rises [default: 0.06]
+    #[arg(long, value_name = "SHARE")]
+    warmup: Option<f64>,
+
+    /// Decoupled weight decay [default: 0.01]
+    #[arg(long, value_name = "RATE")]
+    weight_decay: Option<f32>,
+
+    /// Largest norm of a gradient; 0 for any [default: 1]
+    #[arg(long, value_name = "NORM")]
+    clip: Option<f64>,
+
+    /// Share of a label's probability that is spread over all classes [default: 0]
+    #[arg(long, value_name = "SHARE")]
+    label_smoothing: Option<f32>,
+
+    /// Stop after this many epochs without a better validation accuracy
+    #[arg(long, value_name = "EPOCHS")]
+    patience: Option<usize>,
+
+    /// Train without dropout
+    #[arg(long)]
+    no_dropout: bool,
+
+    /// Decides the split, initial values, the order of rows, and dropout [default: 0]
+    #[arg(long)]
+    pub(crate) seed: Option<u64>,
+}
+
+impl SizeFlags {
+    pub(super) fn change(&self, recipe: &mut Recipe) -> Result<()> {
+        let sizes =
+            [("rank", self.rank), ("tokens", self.tokens), ("width", self.width), ("layers", self.layers)];
+        for (key, size) in sizes {
+            let Some(size) = size else { continue };
+            recipe.set(&format!("method.{key}={size}")).map_err(|_| {
+                let names: Vec<&str> = recipe.methods.iter().map(|method| method.info().name).collect();
+                Usage(format!(
+                    "--{key}: {} has no such setting; see `offshoot methods NAME`",
+                    names.join(", ")
+                ))
+            })?;
+        }
+        Ok(())
+    }
+}
+
+impl TrainFlags {
+    pub(super) fn change(&self, train: &mut TrainSettings) {
+        change(&mut train.epochs, self.epochs.as_ref());
+        change(&mut train.batch, self.batch.as_ref());
+        change(&mut train.schedule, self.schedule.as_ref());
+        change(&mut train.warmup, self.warmup.as_ref());
+        change(&mut train.weight_decay, self.weight_decay.as_ref());
+        change(&mut train.clip, self.clip.as_ref());
+        change(&mut train.label_smoothing, self.label_smoothing.as_ref());
+        change(&mut train.seed, self.seed.as_ref());
+        train.lr = self.lr.or(train.lr);
+        train.patience = self.patience.or(train.patience);
+        train.dropout &= !self.no_dropout;
+    }
+}
+
+fn schedule() -> impl TypedValueParser<Value = Schedule> {
+    PossibleValuesParser::new(["linear", "cosine", "constant"])
+        .try_map(|name| serde_json::from_value::<Schedule>(name.into()))
+}
