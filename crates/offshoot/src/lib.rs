@@ -1,9 +1,9 @@
 //! Fine-tunes frozen transformers with small adapters, and compares the ways of doing it.
 //!
-//! This crate is the one that other programs depend on; it gathers the library crates under one name. A run is a
-//! [`Recipe`](train::Recipe): [`prepare`](train::prepare) turns it into a model and rows in memory,
-//! [`Prepared::run`](train::Prepared::run) trains one method on them, [`compare`](train::compare) several, and
-//! [`checkpoint`](train::checkpoint) keeps what was trained.
+//! This crate is the one that other programs depend on; it gathers the library crates under one name. A run
+//! is a [`Recipe`](train::Recipe): [`prepare`](train::prepare) turns it into a model and rows in memory,
+//! [`Prepared::run`](train::Prepared::run) trains one method on them, [`compare`](train::compare) several,
+//! and [`checkpoint`](train::checkpoint) keeps what was trained.
 //!
 //! ```
 //! use offshoot::methods::MethodConfig;
@@ -19,7 +19,8 @@
 //! let rows = folder.join("rows.csv");
 //! let moods = [("fine", 1), ("great", 1), ("dull", 0), ("poor", 0)];
 //! let texts = (0..40).map(|row| (moods[row % 4], "so ".repeat(row / 4)));
-//! let texts: String = texts.map(|((mood, label), so)| format!("{mood} {so}{mood} {mood},{label}\n")).collect();
+//! let texts = texts.map(|((mood, label), so)| format!("{mood} {so}{mood} {mood},{label}\n"));
+//! let texts: String = texts.collect();
 //! std::fs::write(&rows, format!("text,label\n{texts}"))?;
 //!
 //! let recipe = Recipe {
@@ -32,7 +33,8 @@
 //! let (classifier, report) = prepared.run(&recipe.methods[0], &recipe.train, &mut |_event| {})?;
 //! assert!(report.test.is_some_and(|test| test.accuracy > prepared.majority_baseline()));
 //!
-//! let about = About { model_name: &recipe.model.name, labels: &prepared.labels, recipe: Default::default() };
+//! let (model_name, labels) = (&prepared.model_name, &prepared.labels);
+//! let about = About { model_name, labels, recipe: Default::default() };
 //! checkpoint::save(&folder.join("adapter"), &classifier, &prepared.model, about)?;
 //! let again = checkpoint::load(&folder.join("adapter"), &prepared.model)?;
 //! let logits = |of: &offshoot::train::Classifier| of.evaluate(&prepared.test, 4096, |_rows| {});
@@ -57,7 +59,8 @@
 //! #     let modules = ["attention.q_lin", "attention.k_lin", "attention.v_lin", "attention.out_lin"];
 //! #     let square = modules.map(|name| (block(name), vec![8, 8]));
 //! #     let wide = [(block("ffn.lin1"), vec![16, 8]), (block("ffn.lin2"), vec![8, 16])];
-//! #     let norms = [block("sa_layer_norm"), block("output_layer_norm"), "distilbert.embeddings.LayerNorm".into()];
+//! #     let first = "distilbert.embeddings.LayerNorm".to_string();
+//! #     let norms = [block("sa_layer_norm"), block("output_layer_norm"), first];
 //! #     for (name, shape) in square.into_iter().chain(wide).chain(norms.map(|name| (name, vec![8]))) {
 //! #         shapes.push((format!("{name}.bias"), shape[..1].to_vec()));
 //! #         shapes.push((format!("{name}.weight"), shape));
@@ -71,7 +74,8 @@
 //! #         (name, shape, values)
 //! #     };
 //! #     let tensors: Vec<_> = shapes.into_iter().map(value).collect();
-//! #     let tensors: Vec<_> = tensors.iter().map(|(name, shape, v)| (name.clone(), shape.clone(), &v[..])).collect();
+//! #     let tensors = tensors.iter().map(|(name, shape, v)| (name.clone(), shape.clone(), &v[..]));
+//! #     let tensors: Vec<_> = tensors.collect();
 //! #     Ok(offshoot::models::weights::write_safetensors(&folder.join("model.safetensors"), &tensors)?)
 //! # }
 //! ```
