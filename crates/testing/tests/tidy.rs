@@ -1,4 +1,5 @@
 //! The house rules that no other tool holds.
+#![allow(clippy::unwrap_used, reason = "a helper of a test fails the test")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
