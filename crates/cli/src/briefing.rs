@@ -6,18 +6,13 @@ use anyhow::Result;
 use offshoot::core::Rng;
 use offshoot::methods::{MethodConfig, Saves};
 use offshoot::models::Model;
-use offshoot::train::{Briefing, Lengths, Prepared, Recipe};
+use offshoot::train::{Briefing, Lengths, Prepared};
 
 /// The lines about model, rows and task.
 ///
 /// # Errors
 /// Never on a loaded model.
-pub(crate) fn lines(
-    prepared: &Prepared,
-    briefing: &Briefing,
-    recipe: &Recipe,
-    dtype: &str,
-) -> Result<String> {
+pub(crate) fn lines(prepared: &Prepared, briefing: &Briefing, dtype: &str) -> Result<String> {
     let classes = prepared.labels.len();
     let (_, new) = prepared.model.new_head(classes, &mut Rng::new(0))?;
     let head = if new { "new, trained with every method" } else { "the checkpoint's own, trained on" };
@@ -30,7 +25,7 @@ pub(crate) fn lines(
     let parts = [("training", &briefing.train_lengths), ("test", &briefing.test_lengths)];
     let rows = [prepared.train.len(), prepared.test.len()];
     for ((part, lengths), rows) in parts.into_iter().zip(rows).filter(|(_, rows)| *rows > 0) {
-        lines.push(format!("{part} rows: {}", tokens(lengths, rows, recipe.data.max_length)));
+        lines.push(format!("{part} rows: {}", tokens(lengths, rows, briefing.max_length)));
     }
     lines.extend(briefing.notes.iter().map(|note| format!("note: {note}")));
     Ok(lines.join("\n"))

@@ -22,6 +22,8 @@ pub struct Briefing {
     pub train_lengths: Lengths,
     /// Lengths of the test rows.
     pub test_lengths: Lengths,
+    /// Rows are cut to so many tokens: what the recipe says, or as many as the model has positions.
+    pub max_length: usize,
     /// What was noticed while the model was loaded.
     pub notes: Vec<String>,
 }
@@ -40,18 +42,23 @@ pub fn prepare(recipe: &Recipe, folder: &Path, started: Instant) -> Result<(Prep
     let (split, summary) = dataset.split(&recipe.data.split, test.as_ref(), &mut || rng.next_u64())?;
     let model = Model::load(folder, recipe.model.pooling, &Device::cpu())?;
     let tokenizer = open_tokenizer(&model, folder)?;
-    let encode = |examples: &[Example]| encode(&tokenizer, examples, recipe.data.max_length);
+    let max_length = recipe.data.max_length.min(model.backbone.shape().positions);
+    let encode = |examples: &[Example]| encode(&tokenizer, examples, max_length);
     let (train, validation, test) = (encode(&split.train)?, encode(&split.validation)?, encode(&split.test)?);
     let briefing = Briefing {
         summary,
         guess: dataset.guess,
         train_lengths: Lengths::of(&train),
         test_lengths: Lengths::of(&test),
+        max_length,
         notes: model.notes.clone(),
     };
     let labels = dataset.labels.names;
     let model_name = recipe.model.name.clone();
-    Ok((Prepared { model, model_name, labels, train, validation, test, started }, briefing))
+    Ok((
+        Prepared { model, model_name, labels, train, validation, test, started, startup: started.elapsed() },
+        briefing,
+    ))
 }
 
 /// Writes the rows that a recipe trains, validates and tests on to `train.csv`, `validation.csv` and

@@ -165,21 +165,28 @@ fn recommend(rows: &[RunReport], floor: f64, judged_rows: usize) -> (Option<Stri
     else {
         return (None, "no method could be run".into());
     };
-    let percent = |share: f64| format!("{:.1} %", 100.0 * share);
     let share = choice.0.trainable_parameters as f64 / choice.0.total_parameters.max(1) as f64;
-    let mut reason = format!(
-        "{} on the {} rows, within one standard error ({}) of the best ({}, {}), with the fewest trained parameters ({})",
-        percent(choice.1),
-        choice.2,
-        percent(error),
-        best.0.method,
-        percent(best.1),
-        percent(share),
-    );
+    let found = format!("{} on the {} rows", percent(choice.1), choice.2);
+    let trained = format!("{} of the parameters trained", percent(share));
+    let mut reason = match choice.0.method == best.0.method {
+        true => format!("{found}, the best, and {trained}"),
+        false => format!(
+            "{found}, within one standard error ({}) of the best ({}, {}), and {trained}, the fewest of those",
+            percent(error),
+            best.0.method,
+            percent(best.1)
+        ),
+    };
     if choice.1 <= floor {
         reason.push_str("; but no method is above the majority class: look at the data");
     }
     (Some(choice.0.method.clone()), reason)
+}
+
+/// A share for people: with as many digits as tell it from zero.
+fn percent(share: f64) -> String {
+    let digits = if share == 0.0 || share >= 0.001 { 1 } else { 3 };
+    format!("{:.digits$} %", 100.0 * share)
 }
 
 #[cfg(test)]
@@ -202,6 +209,17 @@ mod tests {
         let rows = vec![row("full", 0.82, 1000, 9.0), row("lora", 0.815, 10, 5.0), row("head", 0.7, 1, 1.0)];
         let comparison = Comparison::new(rows, 0.5, 1000);
         assert_eq!(comparison.recommended.as_deref(), Some("lora"), "{}", comparison.reason);
+        assert!(comparison.reason.contains("within one standard error (1.2 %) of the best (full, 82.0 %)"));
+    }
+
+    #[test]
+    fn says_when_the_best_is_also_the_smallest() {
+        let comparison =
+            Comparison::new(vec![row("full", 0.6, 1000, 9.0), row("head", 0.8, 0, 1.0)], 0.5, 100);
+        assert_eq!(
+            comparison.reason,
+            "80.0 % on the test rows, the best, and 0.0 % of the parameters trained"
+        );
     }
 
     #[test]

@@ -6,10 +6,10 @@ use crate::memory::{peak_rss, reset_peak_rss};
 use crate::report::RunReport;
 use crate::rows::Row;
 use crate::trainer::{Event, Outcome, TrainSettings, measure, train};
-use crate::{Metrics, Result};
+use crate::{Error, Metrics, Result};
 use offshoot_methods::{MethodConfig, Saves};
 use offshoot_models::Model;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What every run of a comparison shares.
 pub struct Prepared {
@@ -27,6 +27,8 @@ pub struct Prepared {
     pub test: Vec<Row>,
     /// When the process started.
     pub started: Instant,
+    /// What it took to prepare all this.
+    pub startup: Duration,
 }
 
 impl Prepared {
@@ -40,10 +42,14 @@ impl Prepared {
         settings: &TrainSettings,
         watch: &mut dyn FnMut(Event),
     ) -> Result<(Classifier, RunReport)> {
+        let begun = Instant::now();
         self.model.device().release_unused();
         reset_peak_rss();
         let mut classifier = Classifier::new(&self.model, method, self.labels.len(), settings.seed)?;
-        self.train(&mut classifier, settings, watch).map(|report| (classifier, report))
+        // The runs before this one are no part of its start.
+        let startup_seconds = (self.startup + begun.elapsed()).as_secs_f64();
+        let report = self.train(&mut classifier, settings, watch)?;
+        Ok((classifier, RunReport { startup_seconds, ..report }))
     }
 
     /// Trains a classifier that is there already, and measures it.
@@ -56,6 +62,7 @@ impl Prepared {
         settings: &TrainSettings,
         watch: &mut dyn FnMut(Event),
     ) -> Result<RunReport> {
+        self.check_lengths(classifier)?;
         let startup_seconds = self.started.elapsed().as_secs_f64();
         let outcome = self.fit(classifier, settings, watch)?;
         let start = Instant::now();
@@ -90,6 +97,24 @@ impl Prepared {
             seed: Some(settings.seed),
             ..RunReport::default()
         })
+    }
+
+    /// Virtual tokens take positions too: whether all rows still fit is known before the first step.
+    fn check_lengths(&self, classifier: &Classifier) -> Result<()> {
+        let adapter = &classifier.adapter;
+        let positions = self.model.backbone.shape().positions;
+        let (tokens, rows) =
+            (adapter.prompt_tokens() + adapter.prefix_tokens(), [&self.train, &self.validation, &self.test]);
+        let longest = rows.into_iter().flatten().map(|row| row.ids.len()).max().unwrap_or(0);
+        if longest + tokens <= positions {
+            return Ok(());
+        }
+        let most = positions.saturating_sub(tokens);
+        Err(Error::invalid(format!(
+            "{}: rows of up to {longest} tokens and {tokens} virtual ones do not fit the model's {positions} positions; \
+             use --max-length {most} or fewer --tokens",
+            classifier.method.info().name
+        )))
     }
 
     /// The share of the most frequent class among the test rows.

@@ -63,7 +63,7 @@ fn compare(args: &Args, session: &Session) -> Result<()> {
     let folder = session.model_folder(&recipe.model.name)?;
     let (prepared, briefing) = train::prepare(&recipe, &folder, session.started)?;
     recipe.methods.iter_mut().for_each(|method| method.resolve(prepared.model.backbone.shape()));
-    session.console.say(&briefing::lines(&prepared, &briefing, &recipe, &args.run.model.dtype)?);
+    session.console.say(&briefing::lines(&prepared, &briefing, &args.run.model.dtype)?);
     output.write("recipe.toml", &recipe.to_toml()?)?;
     let seeds = if args.seeds.is_empty() { vec![recipe.train.seed] } else { args.seeds.clone() };
     let mut show = Show::new(&session.console, &prepared, &recipe, &output, &seeds);

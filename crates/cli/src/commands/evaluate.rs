@@ -84,7 +84,7 @@ fn rows(args: &Args, adapter: &Adapter, base: &Base, ready: &Ready, session: &Se
     if let Some(guess) = &dataset.guess {
         session.console.say(&format!("columns: {guess}"));
     }
-    let most = adapter.max_length(&args.columns);
+    let most = adapter.max_length(&args.columns, &ready.classifier);
     let rows = encode(&base.tokenizer, &dataset.examples, most)?;
     session.say_cut(&rows, most);
     Ok(rows)

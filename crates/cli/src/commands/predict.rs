@@ -154,7 +154,8 @@ fn predict(
     session: &Session,
 ) -> Result<Vec<Prediction>> {
     let ready = adapter.load(base, session)?;
-    let rows = tokenised(adapter, base, inputs, args, session)?;
+    let most = adapter.max_length(&args.columns, &ready.classifier);
+    let rows = tokenised(base, inputs, most, session)?;
     let bar = progress::rows(&session.console, &adapter.name, rows.len());
     let tokens = TrainSettings::default().batch_tokens;
     let logits = ready.classifier.evaluate(&rows, tokens, |done| bar.inc(done as u64))?;
@@ -169,14 +170,7 @@ fn predict(
     Ok(logits.into_iter().zip(inputs).map(prediction).collect())
 }
 
-fn tokenised(
-    adapter: &Adapter,
-    base: &Base,
-    inputs: &[&Input],
-    args: &Args,
-    session: &Session,
-) -> Result<Vec<Row>> {
-    let most = adapter.max_length(&args.columns);
+fn tokenised(base: &Base, inputs: &[&Input], most: usize, session: &Session) -> Result<Vec<Row>> {
     let example = |input: &&Input| Example {
         text: input.text.clone(),
         pair: input.pair.clone(),

@@ -59,7 +59,7 @@ fn train(args: &Args, session: &Session) -> Result<()> {
     let (prepared, briefing) = train::prepare(&recipe, &folder, session.started)?;
     let mut classifier = start(args, &recipe, &prepared, session)?;
     recipe.methods = vec![classifier.method.clone()];
-    session.console.say(&briefing::lines(&prepared, &briefing, &recipe, &args.run.model.dtype)?);
+    session.console.say(&briefing::lines(&prepared, &briefing, &args.run.model.dtype)?);
     session.console.say(&briefing::method(&classifier.method, recipe.train.lr)?);
 
     let report = fit(&mut classifier, &recipe, &prepared, session)?;
