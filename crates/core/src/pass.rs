@@ -345,8 +345,8 @@ impl<'a> Run<'a> {
     }
 }
 
-/// Positions were laid out by what adapters said they would add: a hook that adds another number of rows would shift
-/// them silently.
+/// Positions were laid out by what adapters said they would add: a hook that adds another number of rows
+/// would shift them silently.
 fn keep_promises<'t>(
     hook: &str,
     promised: impl Iterator<Item = usize>,

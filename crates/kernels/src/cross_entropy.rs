@@ -7,9 +7,9 @@ use crate::softmax::exponentials;
 
 /// `losses[i] = -sum_j target[i, j] log softmax(logits[i])[j]`, unscaled, per row.
 ///
-/// The target is `1 - smoothing` on the label plus `smoothing / c` everywhere. `losses` `[n]`; `logits`
-/// `[n, c]`; `labels` `[n]`, each below c. `grad` `[n, c]`, if asked for, receives `softmax(logits) - target`:
-/// the caller scales it.
+/// The target is `1 - smoothing` on the label plus `smoothing / c` everywhere. `losses` `[n]`; `logits` `[n,
+/// c]`; `labels` `[n]`, each below c. `grad` `[n, c]`, if asked for, receives `softmax(logits) - target`: the
+/// caller scales it.
 pub fn cross_entropy(
     losses: &mut [f32],
     grad: Option<&mut [f32]>,

@@ -18,7 +18,8 @@ pub(crate) const FAMILY: Family = Family {
     class: "BertForSequenceClassification",
 };
 
-const NAMES: Names = Names {
+/// What BERT calls its modules.
+pub(crate) const NAMES: Names = Names {
     family: "bert",
     blocks: "encoder.layer",
     projections: [

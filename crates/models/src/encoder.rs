@@ -159,7 +159,8 @@ impl Encoder {
         if let Some(&last) = positions.iter().max().filter(|&&p| p as usize >= most) {
             let length = last + 1;
             return Err(offshoot_core::Error::invalid(format!(
-                "a sequence of {length} tokens (virtual ones included) does not fit the model's {most} positions; lower --max-length"
+                "a sequence of {length} tokens (virtual ones included) does not fit the model's {most} \
+                 positions; lower --max-length"
             )));
         }
         Ok(positions.iter().map(|p| p + self.settings.first_position as u32).collect())

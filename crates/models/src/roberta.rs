@@ -1,12 +1,12 @@
 //! RoBERTa, Liu et al. 2019, <https://arxiv.org/abs/1907.11692>: BERT's blocks; positions start after the
 //! padding index; the classification head has a hidden layer and reads the first token.
 
-use crate::bert::bert_like;
+use crate::bert::{self, bert_like};
 use crate::config::Fields;
 use crate::encoder::{Names, Settings};
 use crate::family::{Family, HeadLayerSpec, HeadSpec, Outputs, dropout};
 use crate::{Pooling, Result};
-use offshoot_core::{Activation, Slot};
+use offshoot_core::Activation;
 
 /// How the registry presents RoBERTa.
 pub(crate) const FAMILY: Family = Family {
@@ -19,23 +19,8 @@ pub(crate) const FAMILY: Family = Family {
     class: "RobertaForSequenceClassification",
 };
 
-const NAMES: Names = Names {
-    family: "roberta",
-    blocks: "encoder.layer",
-    projections: [
-        (Slot::Query, "attention.self.query"),
-        (Slot::Key, "attention.self.key"),
-        (Slot::Value, "attention.self.value"),
-        (Slot::Output, "attention.output.dense"),
-        (Slot::Up, "intermediate.dense"),
-        (Slot::Down, "output.dense"),
-    ],
-    norms: ["attention.output.LayerNorm", "output.LayerNorm"],
-    bottlenecks: ["attention.output.adapters", "output.adapters"],
-    attention: "attention.self",
-    // Its classes for classification are built without one.
-    pooler: None,
-};
+// Its classes for classification are built without a pooler.
+const NAMES: Names = Names { family: "roberta", pooler: None, ..bert::NAMES };
 
 fn settings(fields: &mut Fields) -> Result<Settings> {
     let padding = fields.usize_or("pad_token_id", 1);

@@ -83,34 +83,16 @@ impl Classifier {
     ///
     /// # Errors
     /// As the model fails on a row.
-    pub fn evaluate(
-        &self,
-        rows: &[Row],
-        tokens: usize,
-        mut done: impl FnMut(usize),
-    ) -> Result<Vec<Vec<f32>>> {
-        self.each_batch(rows, tokens, |pass| {
-            let logits = self.logits(pass)?;
-            done(logits.rows());
-            Ok(logits)
-        })
+    pub fn evaluate(&self, rows: &[Row], tokens: usize, done: impl FnMut(usize)) -> Result<Vec<Vec<f32>>> {
+        self.each_batch(rows, tokens, |pass| self.logits(pass), done)
     }
 
     /// Pooled representations of all rows, in their order.
     ///
     /// # Errors
     /// As the model fails on a row.
-    pub fn features(
-        &self,
-        rows: &[Row],
-        tokens: usize,
-        mut done: impl FnMut(usize),
-    ) -> Result<Vec<Vec<f32>>> {
-        self.each_batch(rows, tokens, |pass| {
-            let pooled = self.pooled(pass)?;
-            done(pooled.rows());
-            Ok(pooled)
-        })
+    pub fn features(&self, rows: &[Row], tokens: usize, done: impl FnMut(usize)) -> Result<Vec<Vec<f32>>> {
+        self.each_batch(rows, tokens, |pass| self.pooled(pass), done)
     }
 
     /// Trained values, and all values of the model with its adapter and head.
@@ -130,7 +112,8 @@ impl Classifier {
         &self,
         rows: &[Row],
         tokens: usize,
-        mut output: impl FnMut(&mut Pass<'_>) -> Result<Tensor>,
+        output: impl Fn(&mut Pass<'_>) -> Result<Tensor>,
+        mut done: impl FnMut(usize),
     ) -> Result<Vec<Vec<f32>>> {
         let mut outputs = vec![Vec::new(); rows.len()];
         for indices in bucketed(rows, tokens) {
@@ -139,6 +122,7 @@ impl Classifier {
             let values = output(&mut pass)?;
             let width = values.cols();
             let values = values.to_vec();
+            done(indices.len());
             for (index, row) in indices.iter().zip(values.chunks(width)) {
                 outputs[*index] = row.to_vec();
             }
