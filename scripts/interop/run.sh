@@ -36,8 +36,8 @@ for method in "${methods[@]}"; do
     python=$peft
     case $method in houlsby | pfeiffer | parallel) python=$adapters ;; esac
     "$offshoot" train assets/movie_reviews.csv --model "$model" --method "$method" --pooling pooler \
-        --where source=rotten_tomatoes --text text --label label --train 400 --test 100 \
-        --epochs 1 --seed 0 --max-length "$max_length" --output "$out/$method"
+        --where source=rotten_tomatoes --text text --label label --train 1500 --test 100 \
+        --epochs 3 --seed 0 --max-length "$max_length" --output "$out/$method"
     "$offshoot" predict "$out/rows.csv" --model "$model" --adapter "$out/$method" --text text \
         --max-length "$max_length" >"$out/$method.csv"
     echo "== $method"
