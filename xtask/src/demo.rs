@@ -10,7 +10,7 @@ use crate::shell::{cargo, program, root, run as execute, step};
 pub(crate) const HELP: &str =
     "compares every method on movie reviews; further arguments go to `offshoot compare`";
 
-/// The model's name on the hub, for where the package index can not be reached: the binary downloads it
+/// The model's name on the hub, for where the package index cannot be reached: the binary downloads it
 /// itself.
 const HUB_MODEL: &str = "sentence-transformers/all-MiniLM-L6-v2";
 

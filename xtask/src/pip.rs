@@ -35,7 +35,7 @@ fn python() -> Result<&'static str> {
 }
 
 fn wheel(folder: &Path) -> Result<PathBuf> {
-    for entry in fs::read_dir(folder).with_context(|| format!("{} can not be read", folder.display()))? {
+    for entry in fs::read_dir(folder).with_context(|| format!("{} cannot be read", folder.display()))? {
         let path = entry?.path();
         if path.extension().is_some_and(|end| end == "whl") {
             return Ok(path);

@@ -26,10 +26,10 @@ pub(crate) fn cargo(args: &[&str]) -> Command {
     program(&name, args)
 }
 
-/// Runs to the end with the terminal inherited. Fails when it can not start or exits with anything but 0.
+/// Runs to the end with the terminal inherited. Fails when it cannot start or exits with anything but 0.
 pub(crate) fn run(mut command: Command) -> Result<()> {
     let shown = show(&command);
-    let status = command.status().with_context(|| format!("`{shown}` can not start"))?;
+    let status = command.status().with_context(|| format!("`{shown}` cannot start"))?;
     if !status.success() {
         bail!("`{shown}` failed ({status}); what is wrong stands above");
     }
@@ -75,6 +75,6 @@ mod tests {
     #[test]
     fn a_program_that_is_not_there_is_named() {
         let error = run(program("no-such-program-anywhere", &[])).unwrap_err().to_string();
-        assert!(error.contains("can not start"), "{error}");
+        assert!(error.contains("cannot start"), "{error}");
     }
 }

@@ -75,7 +75,7 @@ fn count(mut command: Command) -> Result<(Count, bool)> {
     // One pipe for both streams keeps their order: nextest counts on stderr, `cargo test` on stdout.
     let (reader, writer) = std::io::pipe()?;
     command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
-    let mut child = command.spawn().context("the tests can not be started")?;
+    let mut child = command.spawn().context("the tests cannot be started")?;
     // The command holds the pipe's writing end; without this the reading would never end.
     drop(command);
     let mut count = Count::default();

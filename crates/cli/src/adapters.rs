@@ -75,7 +75,7 @@ impl Adapter {
     /// The names and sizes of its files, sorted.
     ///
     /// # Errors
-    /// If the folder can not be read.
+    /// If the folder cannot be read.
     pub(crate) fn files(&self) -> Result<Vec<(String, u64)>> {
         let mut files = Vec::new();
         for entry in std::fs::read_dir(&self.folder)? {
@@ -100,11 +100,11 @@ impl Adapter {
     /// Loads its model.
     ///
     /// # Errors
-    /// If the model can not be found or loaded.
+    /// If the model cannot be found or loaded.
     pub(crate) fn base(&self, flags: &ModelFlags, session: &Session) -> Result<Base> {
         let name = self.model_name(flags)?;
         let advice =
-            || format!("{}: its model can not be used; name another with --model", self.folder.display());
+            || format!("{}: its model cannot be used; name another with --model", self.folder.display());
         let folder = session.model_folder(&name).with_context(advice)?;
         let pooling = flags.pooling.or(self.card.as_ref().map(|card| card.pooling));
         let model = Model::load(&folder, pooling, &Device::cpu())?;
@@ -145,7 +145,7 @@ pub(crate) fn is_adapter(folder: &Path) -> bool {
 /// Saves what was trained; the bytes written.
 ///
 /// # Errors
-/// If the folder can not be written to.
+/// If the folder cannot be written to.
 pub(crate) fn save(
     folder: &Path,
     classifier: &Classifier,

@@ -36,7 +36,7 @@ impl Console {
     /// A result for people: on stdout, or on stderr if stdout is for JSON.
     ///
     /// # Errors
-    /// If stdout can not be written to.
+    /// If stdout cannot be written to.
     pub(crate) fn show(&self, text: &str) -> Result<()> {
         if self.json {
             self.say(text);
@@ -49,7 +49,7 @@ impl Console {
     /// A result for machines, if that was asked for: one line on stdout.
     ///
     /// # Errors
-    /// If stdout can not be written to.
+    /// If stdout cannot be written to.
     pub(crate) fn json(&self, object: &impl Serialize) -> Result<()> {
         if self.json {
             let line = serde_json::to_string(object)?;

@@ -59,8 +59,8 @@ mod tests {
 
     #[test]
     fn causes_are_said_once() {
-        let error = anyhow!("no such file").context("can not read rows.csv: no such file");
-        assert_eq!(message(&error), "error: can not read rows.csv: no such file");
+        let error = anyhow!("no such file").context("cannot read rows.csv: no such file");
+        assert_eq!(message(&error), "error: cannot read rows.csv: no such file");
         let error = anyhow!("the disk is full").context("the report was not written");
         assert_eq!(message(&error), "error: the report was not written\n  because: the disk is full");
     }

@@ -16,9 +16,9 @@ impl OutputFolder {
     /// Makes the folder and tries it, before any work is done for it.
     ///
     /// # Errors
-    /// If it can not be made or written to.
+    /// If it cannot be made or written to.
     pub(crate) fn ready(path: &Path) -> Result<Self> {
-        let advice = || format!("can not write to the folder {}; name another with --output", path.display());
+        let advice = || format!("cannot write to the folder {}; name another with --output", path.display());
         let made = !path.exists();
         fs::create_dir_all(path).with_context(advice)?;
         let folder = Self { path: path.to_owned(), made };
@@ -34,7 +34,7 @@ impl OutputFolder {
     /// Writes a text file.
     ///
     /// # Errors
-    /// If it can not be written.
+    /// If it cannot be written.
     pub(crate) fn write(&self, name: &str, text: &str) -> Result<()> {
         Ok(atomic_write(&self.path.join(name), |file| file.write_all(text.as_bytes()))?)
     }
@@ -42,7 +42,7 @@ impl OutputFolder {
     /// Writes a JSON file for people.
     ///
     /// # Errors
-    /// If it can not be written.
+    /// If it cannot be written.
     pub(crate) fn write_json(&self, name: &str, object: &impl Serialize) -> Result<()> {
         self.write(name, &format!("{}\n", serde_json::to_string_pretty(object)?))
     }

@@ -69,7 +69,7 @@ pub(crate) fn some(number: usize, noun: &str) -> String {
 /// A value as JSON, its numbers as short as they are written: an `f32` of 0.001 stays 0.001.
 ///
 /// # Errors
-/// If it can not be expressed in JSON.
+/// If it cannot be expressed in JSON.
 pub(crate) fn plain(value: &impl Serialize) -> serde_json::Result<Value> {
     serde_json::from_str(&serde_json::to_string(value)?)
 }

@@ -36,6 +36,7 @@ impl Device {
     /// Gives buffers that nobody uses back to the operating system.
     pub fn release_unused(&self) {
         self.pool.shrink();
+        offshoot_kernels::memory::trim();
     }
 
     /// `len` values of unspecified content.

@@ -17,6 +17,7 @@ pub mod dropout;
 pub mod elementwise;
 pub mod gemm;
 pub mod math;
+pub mod memory;
 pub mod norm;
 mod parallel;
 pub mod reduce;

@@ -18,7 +18,7 @@ pub const INFO: Info = Info {
     summary: "low-rank updates of direction, and a learned length",
     paper: "Liu et al. 2024, https://arxiv.org/abs/2402.09353",
     // The update is LoRA's, and so is the rate.
-    learning_rate: 1e-3,
+    learning_rate: 7e-4,
     saves: Saves::Peft,
     starts_as_identity: true,
 };

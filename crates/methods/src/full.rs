@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub const INFO: Info = Info {
     name: "full",
     summary: "every weight of the model",
-    paper: "finetuning II; Devlin et al. 2019, https://arxiv.org/abs/1810.04805, section 4",
+    paper: "Devlin et al. 2019, https://arxiv.org/abs/1810.04805, section 4",
     // The upper end of the authors' grid (2e-5 to 5e-5): small encoders and short runs want the larger rate.
     learning_rate: 5e-5,
     saves: Saves::Checkpoint,

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub const INFO: Info = Info {
     name: "head",
     summary: "the classification head alone, on a frozen backbone",
-    paper: "finetuning I; Devlin et al. 2019, https://arxiv.org/abs/1810.04805, section 5.3",
+    paper: "Devlin et al. 2019, https://arxiv.org/abs/1810.04805, section 5.3",
     // A linear model on features of unit scale: large steps are safe, small ones do not arrive in three
     // epochs.
     learning_rate: 1e-2,

@@ -10,7 +10,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The operating system refused a file.
-    #[error("can not {what} {}: {source}", path.display())]
+    #[error("cannot {what} {}: {source}", path.display())]
     Io {
         /// The verb: "read", "write", ...
         what: &'static str,
@@ -35,7 +35,7 @@ pub enum Error {
         /// What is wrong and what to do.
         reason: String,
     },
-    /// Everything in a config.json that this crate can not honour.
+    /// Everything in a config.json that this crate cannot honour.
     #[error("config.json of this {family} model:{}", list(problems))]
     Config {
         /// The model family, as `model_type` names it.
@@ -43,7 +43,7 @@ pub enum Error {
         /// One sentence for each field.
         problems: Vec<String>,
     },
-    /// A model that can not be found or downloaded.
+    /// A model that cannot be found or downloaded.
     #[error("model `{name}`: {reason}")]
     Hub {
         /// As the user named it.
@@ -51,7 +51,7 @@ pub enum Error {
         /// What was tried and what to do.
         reason: String,
     },
-    /// A tokenizer that can not be read, or a text that it can not encode.
+    /// A tokenizer that cannot be read, or a text that it cannot encode.
     #[error("{}: {reason}", path.display())]
     Tokenizer {
         /// The file, or the folder that should hold one.

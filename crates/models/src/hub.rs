@@ -75,7 +75,17 @@ pub fn resolve(name: &str, options: &HubOptions, progress: &mut dyn Progress) ->
         Some(snapshot) if options.offline && snapshot.is_usable() => Ok(snapshot.folder),
         _ if options.offline => Err(Error::hub(name, offline(name, &repo))),
         Some(snapshot) if snapshot.is_usable() => Ok(filled_up(snapshot, &id, options, progress)),
-        snapshot => fetch(snapshot, &repo, options, progress),
+        snapshot => fetch(snapshot, &repo, options, progress).map_err(|error| no_folder_either(name, error)),
+    }
+}
+
+/// A misspelt folder looks like a hub id: the message says both.
+fn no_folder_either(name: &str, error: Error) -> Error {
+    match error {
+        Error::Hub { reason, .. } => {
+            Error::hub(name, format!("there is no such folder, and from the hub: {reason}"))
+        }
+        other => other,
     }
 }
 

@@ -182,7 +182,7 @@ fn read_config(family: &Family, config: &Map<String, Value>) -> Result<Config> {
     let shape = settings.shape;
     if shape.heads == 0 || shape.hidden % shape.heads != 0 {
         let (hidden, heads) = (shape.hidden, shape.heads);
-        fields.problem("hidden size", &format!("{hidden} can not be divided among {heads} attention heads"));
+        fields.problem("hidden size", &format!("{hidden} cannot be divided among {heads} attention heads"));
     }
     if shape.layers > MOST_LAYERS {
         fields.problem("layers", &format!("{} blocks are more than {MOST_LAYERS}", shape.layers));

@@ -40,7 +40,7 @@ impl Tokenizer {
     /// of `tokenizer_config.json`), else `vocab.json` with `merges.txt` (RoBERTa's byte-level pairs).
     ///
     /// # Errors
-    /// If there is none of these, or if it is damaged or can not encode a short text.
+    /// If there is none of these, or if it is damaged or cannot encode a short text.
     pub fn open(folder: &Path) -> Result<Self> {
         let json = folder.join("tokenizer.json");
         if json.exists() {
@@ -61,7 +61,7 @@ impl Tokenizer {
         // Otherwise the crate asks the environment on every call.
         set_parallelism(true);
         let damaged =
-            |cause: String| Error::tokenizer(path, format!("can not be used as a tokenizer: {cause}"));
+            |cause: String| Error::tokenizer(path, format!("cannot be used as a tokenizer: {cause}"));
         let mut inner = guarded(|| tokenizers::Tokenizer::from_bytes(json)).map_err(damaged)?;
         inner.with_padding(None);
         inner.with_truncation(None).map_err(|cause| damaged(cause.to_string()))?;
@@ -89,7 +89,7 @@ impl Tokenizer {
     /// ones counted) are cut off at the end of the longer text (`longest_first`, as transformers does).
     ///
     /// # Errors
-    /// If `max_length` leaves no room for text, or if the tokenizer can not encode it.
+    /// If `max_length` leaves no room for text, or if the tokenizer cannot encode it.
     pub fn encode(&self, text: &str, pair: Option<&str>, max_length: usize) -> Result<Encoded> {
         let added =
             self.inner.get_post_processor().map_or(0, |processor| processor.added_tokens(pair.is_some()));
@@ -99,7 +99,7 @@ impl Tokenizer {
             return Err(Error::tokenizer(&self.path, reason));
         }
         let encoded = guarded(|| self.try_encode(text, pair, max_length - added));
-        encoded.map_err(|cause| Error::tokenizer(&self.path, format!("can not encode a text: {cause}")))
+        encoded.map_err(|cause| Error::tokenizer(&self.path, format!("cannot encode a text: {cause}")))
     }
 
     /// Encodes many rows at once, in parallel; the result has their order.

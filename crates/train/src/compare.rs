@@ -18,7 +18,7 @@ pub trait Watcher {
     /// A run is done: saves its adapter and returns the bytes written.
     ///
     /// # Errors
-    /// If it can not be saved.
+    /// If it cannot be saved.
     fn done(&mut self, classifier: &Classifier, report: &RunReport) -> Result<u64>;
 
     /// All seeds of a method are done, or it failed (then the row says why).

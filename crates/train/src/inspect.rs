@@ -16,7 +16,7 @@ pub struct Share {
     pub trainable: usize,
     /// All values of the model with adapter and head.
     pub total: usize,
-    /// Why the method can not be built on this model.
+    /// Why the method cannot be built on this model.
     pub error: Option<String>,
 }
 

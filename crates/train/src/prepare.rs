@@ -65,7 +65,7 @@ pub fn prepare(recipe: &Recipe, folder: &Path, started: Instant) -> Result<(Prep
 /// `test.csv` in a folder, so that another program can be run on the same ones.
 ///
 /// # Errors
-/// As the data fails, or if the folder can not be written.
+/// As the data fails, or if the folder cannot be written.
 pub fn write_split(recipe: &Recipe, folder: &Path) -> Result<()> {
     let (dataset, split, _) = split(recipe)?;
     for (name, rows) in [("train", split.train), ("validation", split.validation), ("test", split.test)] {

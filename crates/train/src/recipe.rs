@@ -81,7 +81,7 @@ impl Recipe {
     /// Writes a recipe.
     ///
     /// # Errors
-    /// If a setting can not be written as TOML.
+    /// If a setting cannot be written as TOML.
     pub fn to_toml(&self) -> Result<String> {
         toml::to_string_pretty(self).map_err(|error| Error::invalid(format!("recipe: {error}")))
     }

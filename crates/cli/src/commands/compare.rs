@@ -50,7 +50,7 @@ pub(crate) struct Args {
 /// Runs the comparison and recommends a method.
 ///
 /// # Errors
-/// If the comparison can not start, or every method failed.
+/// If the comparison cannot start, or every method failed.
 pub(crate) fn run(args: &Args, session: &Session) -> Result<()> {
     args.run.machine.run(|| compare(args, session))
 }

@@ -88,11 +88,11 @@ impl SplitFlags {
     /// Writes the parts, if that was asked for.
     ///
     /// # Errors
-    /// As the data fails, or if the folder can not be written to.
+    /// As the data fails, or if the folder cannot be written to.
     pub(crate) fn write(&self, recipe: &Recipe) -> Result<()> {
         let Some(folder) = &self.write_split else { return Ok(()) };
         std::fs::create_dir_all(folder)
-            .with_context(|| format!("can not make the folder {}; name another", folder.display()))?;
+            .with_context(|| format!("cannot make the folder {}; name another", folder.display()))?;
         Ok(train::write_split(recipe, folder)?)
     }
 

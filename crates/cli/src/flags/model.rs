@@ -44,12 +44,12 @@ impl MachineFlags {
     /// from outside would wake a thread for every product of matrices.
     ///
     /// # Errors
-    /// If the threads can not be started, and those of `work`.
+    /// If the threads cannot be started, and those of `work`.
     pub(crate) fn run(&self, work: impl FnOnce() -> Result<()> + Send) -> Result<()> {
         // 0 is as many as there are cores.
         let threads = self.threads.unwrap_or(0);
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.into()).build();
-        pool.context("the threads can not be started; ask for fewer with --threads")?.install(work)
+        pool.context("the threads cannot be started; ask for fewer with --threads")?.install(work)
     }
 }
 

@@ -49,7 +49,7 @@ impl RunFlags {
     /// The effective recipe. `methods` are those that were named, `default` those to run if there are none.
     ///
     /// # Errors
-    /// A recipe that can not be read, no model, a setting that does not exist.
+    /// A recipe that cannot be read, no model, a setting that does not exist.
     pub(crate) fn recipe(&self, methods: &[String], default: &[&str]) -> Result<Recipe> {
         let mut recipe = self.start(default)?;
         choose(&mut recipe.methods, methods)?;
@@ -105,6 +105,6 @@ fn choose(methods: &mut Vec<MethodConfig>, names: &[String]) -> Result<()> {
 }
 
 fn read_recipe(path: &Path) -> Result<Recipe> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("can not read {}", path.display()))?;
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     Recipe::from_toml(&text).with_context(|| format!("{} is no recipe", path.display()))
 }

@@ -20,7 +20,7 @@ fn a_missing_file_and_an_unknown_format_are_named() {
         .fails(1, &["the format is not known", ".jsonl"]);
     place.run("predict no.csv --adapter model").fails(1, &["holds no adapter", "offshoot.json"]);
     place.run("predict rows.csv --adapter no").fails(1, &["there is no folder no"]);
-    place.run("train --recipe no.toml").fails(1, &["can not read no.toml"]);
+    place.run("train --recipe no.toml").fails(1, &["cannot read no.toml"]);
 }
 
 #[test]
@@ -94,7 +94,7 @@ fn a_folder_that_can_not_be_written_to_is_named_before_any_work() {
     let place = Place::new();
     for words in ["train rows.csv", "compare rows.csv"] {
         let ran = place.run(&format!("{words} --model model --output rows.csv/out"));
-        let ran = ran.fails(1, &["can not write to the folder rows.csv/out", "--output", "because: "]);
+        let ran = ran.fails(1, &["cannot write to the folder rows.csv/out", "--output", "because: "]);
         assert!(!ran.stderr.contains("epoch"), "{}", ran.stderr);
     }
     place.train("--epochs 1 --output out").ok();

@@ -96,7 +96,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Notes that a field's value can not be accepted.
+    /// Notes that a field's value cannot be accepted.
     pub(crate) fn refuse(&mut self, name: &str, problem: &str) {
         let value = self.object.get(name).map_or("absent".to_string(), brief);
         self.problems.push(format!("`{name}` ({value}) {problem}"));

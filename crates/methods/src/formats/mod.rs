@@ -117,7 +117,7 @@ fn named(param: &Param) -> NamedTensor {
 /// The files of a trained adapter.
 ///
 /// # Errors
-/// If the method's format can not express a setting: the message names it.
+/// If the method's format cannot express a setting: the message names it.
 pub fn export(export: &Export<'_>) -> Result<Files> {
     match export.method.saves() {
         Saves::Peft => peft::export(export),
@@ -193,7 +193,7 @@ pub(crate) struct Source<'a> {
 /// files beside (none if there are none).
 ///
 /// # Errors
-/// If the format is unknown, a field can not be honoured, or the tensors do not belong to this backbone.
+/// If the format is unknown, a field cannot be honoured, or the tensors do not belong to this backbone.
 pub fn import(config: &Value, tensors: Tensors, extra: Tensors, backbone: &dyn Backbone) -> Result<Imported> {
     let source = Source { config, tensors, extra, backbone };
     match Format::detect(config)? {

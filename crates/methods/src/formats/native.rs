@@ -81,7 +81,7 @@ impl Config {
     }
 }
 
-/// Refuses sizes that the tensors can not have, before anything of that size is allocated.
+/// Refuses sizes that the tensors cannot have, before anything of that size is allocated.
 fn bounded(settings: &Value, most: usize) -> Result<()> {
     match settings {
         Value::Number(n) if n.as_u64().is_some_and(|n| n > most as u64) => Err(Error::invalid(format!(

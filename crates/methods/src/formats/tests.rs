@@ -1,4 +1,4 @@
-//! What is written is read back, and what can not be honoured is refused by name.
+//! What is written is read back, and what cannot be honoured is refused by name.
 
 use super::stub::{HIDDEN, LAYERS, Stub};
 use super::*;

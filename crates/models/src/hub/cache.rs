@@ -56,13 +56,13 @@ impl Snapshot {
         self.has(file) || self.absent.join(file).exists()
     }
 
-    /// Remembers that the hub has no such file; where that can not be written it is asked for again next
+    /// Remembers that the hub has no such file; where that cannot be written it is asked for again next
     /// time.
     pub(crate) fn note_absent(&self, file: &str) {
         let path = self.absent.join(file);
         let noted = fs::create_dir_all(path.parent().unwrap_or(&path)).and_then(|()| fs::write(&path, ""));
         if let Err(cause) = noted {
-            tracing::debug!("can not note the absence of {}: {cause}", path.display());
+            tracing::debug!("cannot note the absence of {}: {cause}", path.display());
         }
     }
 

@@ -98,7 +98,7 @@ impl<'a> Remote<'a> {
                 format!("another process is downloading {file}; wait for it, or remove {}", path.display())
             }
             Failure::Hub(ApiError::IoError(cause)) => {
-                format!("{file} can not be saved in {}: {cause}", self.options.cache.display())
+                format!("{file} cannot be saved in {}: {cause}", self.options.cache.display())
             }
             Failure::Hub(cause) => match status(cause) {
                 Some(code @ (401 | 403)) => format!(
@@ -106,7 +106,7 @@ impl<'a> Remote<'a> {
                      accept its terms on its page and set HF_TOKEN"
                 ),
                 _ => format!(
-                    "{file} can not be downloaded from {endpoint}: {cause}. Check the connection and run it \
+                    "{file} cannot be downloaded from {endpoint}: {cause}. Check the connection and run it \
                      again (it goes on where it stopped), set HF_ENDPOINT to a mirror, or name a folder with \
                      the model's files"
                 ),

@@ -52,7 +52,7 @@ impl Checkpoint {
     /// Opens one safetensors file of any name.
     ///
     /// # Errors
-    /// If it can not be read or is damaged.
+    /// If it cannot be read or is damaged.
     pub fn open_file(path: &Path) -> Result<Self> {
         let mut checkpoint = Self { path: path.to_path_buf(), files: Vec::new(), tensors: BTreeMap::new() };
         checkpoint.add(path)?;

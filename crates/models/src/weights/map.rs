@@ -19,7 +19,7 @@ pub(crate) struct Map {
 impl Map {
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let file = File::open(path).map_err(Error::io("read", path))?;
-        // SAFETY: the mapping is private and read-only, so this process can not change it. Another process
+        // SAFETY: the mapping is private and read-only, so this process cannot change it. Another process
         // that cuts the file off while it is open ends this one with a bus error; that is the price of
         // mapping, and weight files are replaced by renaming, which leaves the mapped one whole.
         #[allow(unsafe_code)]

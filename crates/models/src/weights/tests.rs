@@ -93,7 +93,7 @@ fn tensors_that_can_not_be_written_are_refused_and_leave_the_old_file() {
         assert!(message.contains(part), "{message}");
     }
     let full = |_: &mut dyn std::io::Write| Err(std::io::ErrorKind::StorageFull.into());
-    assert!(write_file(&path, full).unwrap_err().to_string().contains("can not write"));
+    assert!(write_file(&path, full).unwrap_err().to_string().contains("cannot write"));
     assert_eq!(fs::read_to_string(&path).unwrap(), "old");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     let nowhere = folder.path().join("no/such/file");

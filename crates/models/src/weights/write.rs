@@ -20,7 +20,7 @@ pub type Named<'a> = (String, Vec<usize>, &'a [f32]);
 /// Writes tensors as F32, sorted by name, with the metadata `{"format": "pt"}`, through [`write_file`].
 ///
 /// # Errors
-/// If a name is there twice, a shape does not fit its values, or the file can not be written.
+/// If a name is there twice, a shape does not fit its values, or the file cannot be written.
 pub fn write_safetensors(path: &Path, tensors: &[Named<'_>]) -> Result<()> {
     let mut sorted: Vec<&Named<'_>> = tensors.iter().collect();
     sorted.sort_by(|a, b| a.0.cmp(&b.0));
@@ -69,7 +69,7 @@ fn write_values(out: &mut dyn Write, values: &[f32]) -> io::Result<()> {
 /// a failure leaves what was there before.
 ///
 /// # Errors
-/// If the folder can not be written to or the disk is full; nothing is left behind.
+/// If the folder cannot be written to or the disk is full; nothing is left behind.
 pub fn write_file(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
     let temporary = beside(path);
     let written = fill(&temporary, write).and_then(|()| fs::rename(&temporary, path));
@@ -103,7 +103,7 @@ fn sync_folder(path: &Path) -> io::Result<()> {
 /// Reads every tensor of a small file (an adapter, a head).
 ///
 /// # Errors
-/// If the file can not be read or is damaged, or if a tensor is not F32, F16, BF16 or F64.
+/// If the file cannot be read or is damaged, or if a tensor is not F32, F16, BF16 or F64.
 pub fn read_tensors(path: &Path) -> Result<Tensors> {
     let checkpoint = Checkpoint::open_file(path)?;
     let mut tensors = BTreeMap::new();

@@ -56,7 +56,7 @@ struct Error {
     kind: Kind,
     /// Empty if there is only one of this kind.
     tensor: String,
-    /// In the unit of its tolerance; infinite if it can not be told.
+    /// In the unit of its tolerance; infinite if it cannot be told.
     size: f32,
 }
 

@@ -51,10 +51,10 @@ impl fmt::Display for Outcome {
 /// The folders under `DIR/cases` whose name contains `filter`, sorted.
 ///
 /// # Errors
-/// If `DIR/cases` can not be read.
+/// If `DIR/cases` cannot be read.
 pub fn cases(dir: &Path, filter: &str) -> Result<Vec<PathBuf>> {
     let folder = dir.join("cases");
-    let entries = folder.read_dir().with_context(|| format!("can not read {}", folder.display()))?;
+    let entries = folder.read_dir().with_context(|| format!("cannot read {}", folder.display()))?;
     let mut cases = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
     cases.retain(|case| case.is_dir() && name(case).contains(filter));
     cases.sort();

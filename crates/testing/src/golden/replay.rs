@@ -18,7 +18,7 @@ const NETWORKS: [&str; 2] = ["prompt_encoder.mlp_head.", "prompt_encoder.transfo
 /// steps.
 ///
 /// # Errors
-/// If something can not be loaded or built, or if the trained tensors are not the reference's; the message
+/// If something cannot be loaded or built, or if the trained tensors are not the reference's; the message
 /// names them.
 pub fn replay(case: &Case) -> Result<Report> {
     let model = Model::load(&case.folder.join(&case.settings.model), None, &Device::cpu())?;

@@ -74,7 +74,7 @@ impl Card {
     /// The card in a folder; none if an adapter of another program is there.
     ///
     /// # Errors
-    /// If it can not be read, is damaged, or is of another version.
+    /// If it cannot be read, is damaged, or is of another version.
     pub fn read(folder: &Path) -> Result<Option<Self>> {
         let path = folder.join(CARD_FILE);
         if !path.exists() {

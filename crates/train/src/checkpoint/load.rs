@@ -31,13 +31,13 @@ pub struct Loaded {
 /// its classes are known by number.
 ///
 /// # Errors
-/// If the folder holds no adapter, a file is damaged, a setting can not be honoured, the adapter is for
+/// If the folder holds no adapter, a file is damaged, a setting cannot be honoured, the adapter is for
 /// another base, or it has no head.
 pub fn load(folder: &Path, model: &Model) -> Result<Loaded> {
     let (card, imported) = read(folder, model)?;
     if imported.head.is_empty() {
         return Err(Error::invalid(format!(
-            "{}: the adapter was saved without a head, so it can not predict; train one with --init-from",
+            "{}: the adapter was saved without a head, so it cannot predict; train one with --init-from",
             folder.display()
         )));
     }

@@ -40,7 +40,7 @@ pub struct About<'a> {
 /// Other adapters' files in the folder are replaced; files of other kinds stay.
 ///
 /// # Errors
-/// If the folder or a file can not be written, or the method's format can not express a setting.
+/// If the folder or a file cannot be written, or the method's format cannot express a setting.
 pub fn save(folder: &Path, classifier: &Classifier, model: &Model, about: About<'_>) -> Result<u64> {
     let whole = classifier.method.saves() == Saves::Checkpoint;
     if whole && same(folder, model.folder()) {

@@ -65,7 +65,7 @@ fn refuse_flexible_head(head: &Tensors) -> Result<()> {
         return Ok(());
     }
     Err(Error::invalid(format!(
-        "{HEAD_FILE}: {flexible} are of a flexible head, which can not be loaded; move the file away to \
+        "{HEAD_FILE}: {flexible} are of a flexible head, which cannot be loaded; move the file away to \
          load the adapter alone"
     )))
 }

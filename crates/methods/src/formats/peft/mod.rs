@@ -152,7 +152,7 @@ fn is_saved(name: &str, saved: &[String]) -> bool {
         .any(|module| saved.iter().any(|end| !end.is_empty() && module.ends_with(end.as_str())))
 }
 
-/// A part of the backbone that was trained in full is not an adapter's, so it can not be loaded beside one.
+/// A part of the backbone that was trained in full is not an adapter's, so it cannot be loaded beside one.
 fn refuse_backbone(head: &Tensors, backbone: &dyn Backbone) -> Result<()> {
     let weights = backbone.weights();
     let of_backbone =
@@ -173,7 +173,5 @@ fn unknown_tensors<'a>(peft_type: &str, names: impl Iterator<Item = &'a str>, kn
     if names.is_empty() {
         return Ok(());
     }
-    Err(Error::invalid(format!(
-        "{WEIGHTS_FILE}: {names} can not be loaded as {peft_type}, which has {known}"
-    )))
+    Err(Error::invalid(format!("{WEIGHTS_FILE}: {names} cannot be loaded as {peft_type}, which has {known}")))
 }
