@@ -6,7 +6,7 @@
 //! leaves the backbone exactly as it is.
 
 use crate::dense::Dense;
-use crate::{Target, check_dropout, check_factor, check_layers, check_size, dropout_site, setting};
+use crate::{MOST, Target, check_dropout, check_factor, check_layers, check_size, dropout_site, setting};
 use offshoot_core::{Activation, Kind, Part, Result, Shape, Step, Sublayer, Tensor};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -84,7 +84,7 @@ impl Form {
         self.resolve(&mut settings, &shape);
         let width = settings.width.unwrap_or_default();
         let scaling = settings.scaling.unwrap_or(self.scaling);
-        check_size(self.name, "width", width, 1..=usize::MAX)?;
+        check_size(self.name, "width", width, 1..=MOST)?;
         check_factor(self.name, "scaling", scaling)?;
         check_dropout(self.name, settings.dropout)?;
         let layers = adapted(self.name, &settings.leave_out, shape.layers)?;

@@ -100,14 +100,15 @@ pub(crate) fn setting(method: &str, name: &str, problem: impl std::fmt::Display)
     Error::invalid(format!("{method}: `{name}` {problem}"))
 }
 
+/// The most that a width or a number of tokens may be where the model sets no bound: wider than any model's
+/// feed-forward, and small enough that no flag asks for more memory than there is.
+pub(crate) const MOST: usize = 1 << 16;
+
 /// Checks that a size is in its range.
 pub(crate) fn check_size(method: &str, name: &str, value: usize, valid: RangeInclusive<usize>) -> Result<()> {
     let (least, most) = (valid.start(), valid.end());
     match valid.contains(&value) {
         true => Ok(()),
-        false if *most == usize::MAX => {
-            Err(setting(method, name, format!("is {value}; it must be at least {least}")))
-        }
         false => Err(setting(method, name, format!("is {value}; it must be from {least} to {most}"))),
     }
 }

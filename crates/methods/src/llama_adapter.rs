@@ -8,7 +8,7 @@
 //! idea is not tied to LLaMA: here it works on encoders too. peft's form, `gate = "scalar"`, has one number a
 //! layer and no tanh.
 
-use crate::{Info, Method, Saves, Target, check_size};
+use crate::{Info, MOST, Method, Saves, Target, check_size};
 use offshoot_core::{
     Adapter, Addition, KeyValue, Mask, ParamId, ProjectKv, Result, Shape, Span, Step, Tensor,
 };
@@ -70,7 +70,7 @@ impl Method for Config {
     fn build(&self, target: &mut Target<'_>) -> Result<Box<dyn Adapter>> {
         let shape = target.shape();
         let layers = self.layers.unwrap_or(default_layers(&shape));
-        check_size(INFO.name, "tokens", self.tokens, 1..=usize::MAX)?;
+        check_size(INFO.name, "tokens", self.tokens, 1..=MOST)?;
         check_size(INFO.name, "layers", layers, 1..=shape.layers)?;
         let first = shape.layers - layers;
         let prompts = (first..shape.layers).map(|layer| self.prompt(target, layer)).collect::<Result<_>>()?;

@@ -6,7 +6,7 @@
 
 use crate::dense::Dense;
 use crate::virtual_tokens::{EMBEDDING, check_tokens};
-use crate::{Info, Method, Saves, Target, check_size};
+use crate::{Info, MOST, Method, Saves, Target, check_size};
 use offshoot_core::{Adapter, ParamId, Result, Shape, Step, Tensor};
 use serde::{Deserialize, Serialize};
 
@@ -46,7 +46,7 @@ impl Method for Config {
         let shape = target.shape();
         let (hidden, width) = (shape.hidden, self.mlp_width.unwrap_or(shape.hidden));
         check_tokens(INFO.name, self.tokens, &shape)?;
-        check_size(INFO.name, "mlp_width", width, 1..=usize::MAX)?;
+        check_size(INFO.name, "mlp_width", width, 1..=MOST)?;
         let rows = target.normal(&[self.tokens, hidden], 1.0);
         let rows = target.params.insert(EMBEDDING, rows)?;
         let mut layer =

@@ -6,7 +6,7 @@
 
 use crate::dense::Dense;
 use crate::virtual_tokens::{EMBEDDING, check_tokens, key_value, prefix_width, split};
-use crate::{Info, Method, Saves, Target, check_size};
+use crate::{Info, MOST, Method, Saves, Target, check_size};
 use offshoot_core::{Adapter, KeyValue, ParamId, Result, Shape, Step, Tensor};
 use serde::{Deserialize, Serialize};
 
@@ -50,7 +50,7 @@ impl Method for Config {
         let shape = target.shape();
         let width = self.mlp_width.unwrap_or(default_width(&shape));
         check_tokens(INFO.name, self.tokens, &shape)?;
-        check_size(INFO.name, "mlp_width", width, 1..=usize::MAX)?;
+        check_size(INFO.name, "mlp_width", width, 1..=MOST)?;
         let rows = target.normal(&[self.tokens, shape.hidden], 1.0);
         Ok(Box::new(PrefixMlp {
             tokens: self.tokens,

@@ -11,7 +11,7 @@
 //! zero, so that training starts from the backbone as it is. No library has files for it: the names are ours.
 
 use crate::dense::Dense;
-use crate::{Info, Method, Saves, Target, check_factor, check_size};
+use crate::{Info, MOST, Method, Saves, Target, check_factor, check_size};
 use offshoot_core::{Adapter, ParamId, Result, Shape, Step, Tensor};
 use serde::{Deserialize, Serialize};
 
@@ -82,7 +82,7 @@ impl Method for Config {
     fn build(&self, target: &mut Target<'_>) -> Result<Box<dyn Adapter>> {
         let shape = target.shape();
         let width = self.width.unwrap_or(default_width(&shape));
-        check_size(INFO.name, "width", width, 1..=usize::MAX)?;
+        check_size(INFO.name, "width", width, 1..=MOST)?;
         check_factor(INFO.name, "scale", self.scale)?;
         let ones = Tensor::full(target.device, &[shape.hidden], 1.0);
         Ok(Box::new(Read {

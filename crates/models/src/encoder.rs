@@ -152,6 +152,18 @@ impl Encoder {
         pass.linear(Site { layer, slot: Slot::Down }, &block.down, &y)
     }
 
+    /// The token type of each of the pass's rows.
+    fn type_rows(&self, pass: &Pass<'_>) -> offshoot_core::Result<Vec<u32>> {
+        let (types, known) = (pass.types(), self.settings.types);
+        if types.iter().all(|&t| (t as usize) < known) {
+            return Ok(types);
+        }
+        Err(offshoot_core::Error::invalid(format!(
+            "pairs of texts need two token types, and this model has {known} (`type_vocab_size`); \
+             put both texts into one column and leave --text-pair out, or choose another model"
+        )))
+    }
+
     /// The table row of each of the pass's rows.
     fn position_rows(&self, pass: &Pass<'_>) -> offshoot_core::Result<Vec<u32>> {
         let most = self.settings.shape.positions;
@@ -234,7 +246,7 @@ impl Backbone for Encoder {
         let words = pass.join_prompts(self.words.forward(pass.batch().ids(), step)?)?;
         let mut x = words.add(&self.positions.forward(&self.position_rows(pass)?, step)?)?;
         if let Some(types) = &self.types {
-            x = x.add(&types.forward(&pass.types(), step)?)?;
+            x = x.add(&types.forward(&self.type_rows(pass)?, step)?)?;
         }
         pass.dropout(self.norm.forward(&x, step)?, self.settings.dropout.embeddings, EMBEDDING_SITE)
     }

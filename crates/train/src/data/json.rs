@@ -24,8 +24,11 @@ fn read(input: &mut Input<'_>, builder: &mut Builder) -> Result<()> {
         return end(input, builder);
     }
     let mut bytes = Vec::new();
+    let mut line = 0;
     loop {
-        let line = cut(input, builder, &mut bytes)?;
+        // In a list without line breaks rows are told apart by their number: what begins on the line of the
+        // row before it counts as the next line.
+        line = cut(input, builder, &mut bytes)?.max(line + 1);
         object(&bytes, line, builder);
         if expect(input, builder, b",]")? == b']' {
             return end(input, builder);
@@ -182,6 +185,12 @@ mod tests {
         assert_eq!(table.rows.iter().map(|row| row.line).collect::<Vec<_>>(), [2, 5]);
         assert_eq!([table.rows[0].get(0), table.rows[0].get(1)], [Some("}\"{"), Some("2")]);
         assert_eq!(table.rows[1].get(0), None);
+    }
+
+    #[test]
+    fn rows_of_one_line_are_told_apart_by_their_number() {
+        let table = read_text("[{\"a\":1},{\"a\":2},{\"a\":3}]", &FORMAT).unwrap();
+        assert_eq!(table.rows.iter().map(|row| row.line).collect::<Vec<_>>(), [1, 2, 3]);
     }
 
     #[test]
