@@ -10,6 +10,7 @@ use offshoot_methods::formats::{self, CONFIG_FILE, Format, Imported, Tensors};
 use offshoot_methods::{MethodConfig, Saves};
 use offshoot_models::Model;
 use offshoot_models::weights::{SINGLE, read_tensors};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 /// Weights in torch's own format, which is a program and is not run here.
@@ -124,11 +125,23 @@ fn adapter(folder: &Path, model: &Model) -> Result<Imported> {
 
 /// A complete checkpoint that we wrote.
 fn full(folder: &Path, card: &Card, model: &Model) -> Result<Imported> {
-    let tensors = read_tensors(&folder.join(SINGLE))?;
+    let mut tensors = read_tensors(&folder.join(SINGLE))?;
+    for name in untrained(model) {
+        tensors.remove(&name);
+    }
     let modules = model.head_modules();
     let of_head = |name: &str| modules.iter().any(|module| name.split('.').next() == Some(module));
     let (head, values) = tensors.into_iter().partition(|(name, _)| of_head(name));
     Ok(Imported { method: card.method.clone(), values, head, notes: Vec::new() })
+}
+
+/// The backbone's weights that training leaves as they are, such as a pooler that is not used: a complete
+/// checkpoint has them, the parameters do not.
+fn untrained(model: &Model) -> BTreeSet<String> {
+    let mut fork = model.backbone.fork();
+    let trained: BTreeSet<_> = fork.weights_mut().iter().map(|weight| weight.name().to_owned()).collect();
+    let all = model.backbone.weights().into_iter().map(|weight| weight.name().to_owned());
+    all.filter(|name| !trained.contains(name)).collect()
 }
 
 /// The number of classes of the saved head: the rows of its last layer.

@@ -5,12 +5,16 @@
 //! `full` writes a complete checkpoint instead, which `transformers` and
 //! [`Model::load`](offshoot_models::Model::load) read like any other.
 //!
-//! Each file is written under a temporary name and renamed. The card is taken away first and written last: a
-//! folder with a card is complete.
+//! All files are written in a folder of their own beside the old ones; until each of them is complete, an
+//! older adapter stays as it was. Then they are moved to their names in an order by which a crash cannot pass
+//! a mixture off as an adapter: first the card and the configs go (without one, the folder is refused), then
+//! the older adapter's other files; the new ones come, then the configs, and at last the card. A folder with
+//! a card is complete.
 
 mod card;
 mod load;
 mod save;
+mod stage;
 #[cfg(test)]
 mod tests;
 

@@ -1,13 +1,14 @@
 //! Writing an adapter's folder.
 
+use super::stage::{MODEL_CONFIG, Stage};
 use super::{CARD_FILE, Card};
 use crate::classifier::Classifier;
 use crate::files::{self, atomic_write};
 use crate::{Error, Result};
 use offshoot_methods::Saves;
 use offshoot_methods::formats::{self, Export, Files, NamedTensor};
-use offshoot_models::Model;
 use offshoot_models::weights::{Named, write_safetensors};
+use offshoot_models::{Model, Pooling};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::fs;
@@ -23,6 +24,9 @@ const TOKENIZER_FILES: [&str; 6] = [
     "vocab.json",
     "merges.txt",
 ];
+
+/// Where a complete checkpoint says how it is pooled: the list of modules, and the pooling module's settings.
+const POOLING_FILES: [&str; 2] = ["modules.json", "1_Pooling/config.json"];
 
 /// What a saved adapter is to say about its origin.
 pub struct About<'a> {
@@ -40,7 +44,9 @@ pub struct About<'a> {
 /// Other adapters' files in the folder are replaced; files of other kinds stay.
 ///
 /// # Errors
-/// If the folder or a file cannot be written, or the method's format cannot express a setting.
+/// If the folder or a file cannot be written, or the method's format cannot express a setting. Unless it is
+/// the last step that fails, moving finished files to their names, an older adapter in the folder is as it
+/// was.
 pub fn save(folder: &Path, classifier: &Classifier, model: &Model, about: About<'_>) -> Result<u64> {
     let whole = classifier.method.saves() == Saves::Checkpoint;
     if whole && same(folder, model.folder()) {
@@ -48,20 +54,22 @@ pub fn save(folder: &Path, classifier: &Classifier, model: &Model, about: About<
         return Err(files::Error { path: folder.to_path_buf(), reason }.into());
     }
     let content = content(classifier, model, &about)?;
-    let failed = |error: io::Error| files::Error { path: folder.to_path_buf(), reason: error.to_string() };
-    fs::create_dir_all(folder).map_err(failed)?;
-    clear(folder)?;
-    let mut bytes = write_tensors(folder, &content)?;
+    let mut stage = Stage::new(folder)?;
+    write_tensors(&mut stage, &content)?;
     for (name, config) in content.config.iter().chain(&content.head_config) {
-        bytes += write_json(&folder.join(name), config)?;
+        write_json(&stage.file(name)?, config)?;
     }
+    let mut stale = formats::ADAPTER_FILES.to_vec();
     if whole {
-        bytes += write_model(folder, model, about.labels)?;
+        write_model(&mut stage, model, about.labels)?;
+        write_pooling(&mut stage, model, classifier.pooling)?;
+        stale.extend(POOLING_FILES);
     }
     let card = Card::new(model, classifier, about);
     let card =
         serde_json::to_value(&card).map_err(|error| Error::invalid(format!("{CARD_FILE}: {error}")))?;
-    Ok(bytes + write_json(&folder.join(CARD_FILE), &card)?)
+    write_json(&stage.file(CARD_FILE)?, &card)?;
+    stage.publish(&stale)
 }
 
 /// The files of the method's format.
@@ -78,41 +86,19 @@ fn content(classifier: &Classifier, model: &Model, about: &About<'_>) -> Result<
     })?)
 }
 
-/// Takes away what an earlier adapter left, so that nothing of it is read with the new one.
-fn clear(folder: &Path) -> Result<()> {
-    for name in std::iter::once(&CARD_FILE).chain(formats::ADAPTER_FILES) {
-        let path = folder.join(name);
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(files::Error { path, reason: error.to_string() }.into());
-            }
-            _ => {}
-        }
+fn write_tensors(stage: &mut Stage, content: &Files) -> Result<()> {
+    for (name, tensors) in std::iter::once(&content.weights).chain(&content.extra) {
+        write_safetensors(&stage.file(name)?, &tensors.iter().map(named).collect::<Vec<_>>())?;
     }
     Ok(())
-}
-
-fn write_tensors(folder: &Path, content: &Files) -> Result<u64> {
-    let mut bytes = 0;
-    for (name, tensors) in std::iter::once(&content.weights).chain(&content.extra) {
-        let path = folder.join(name);
-        write_safetensors(&path, &tensors.iter().map(named).collect::<Vec<_>>())?;
-        bytes += size(&path)?;
-    }
-    Ok(bytes)
 }
 
 fn named(tensor: &NamedTensor) -> Named<'_> {
     (tensor.name.clone(), tensor.shape.clone(), &tensor.values)
 }
 
-fn size(path: &Path) -> Result<u64> {
-    let failed = |error: io::Error| files::Error { path: path.to_path_buf(), reason: error.to_string() };
-    Ok(fs::metadata(path).map_err(failed)?.len())
-}
-
 /// What makes a folder of weights a model: its config with the task's labels, and its tokenizer.
-fn write_model(folder: &Path, model: &Model, labels: &[String]) -> Result<u64> {
+fn write_model(stage: &mut Stage, model: &Model, labels: &[String]) -> Result<()> {
     let mut config = model.config().clone();
     let names = |entry: &dyn Fn(usize, &String) -> (String, Value)| {
         Value::Object(
@@ -125,17 +111,36 @@ fn write_model(folder: &Path, model: &Model, labels: &[String]) -> Result<u64> {
     config.insert("architectures".into(), json!([model.class()]));
     config.insert("id2label".into(), names(&|class, label| (class.to_string(), json!(label))));
     config.insert("label2id".into(), names(&|class, label| (label.clone(), json!(class))));
-    let mut bytes = write_json(&folder.join("config.json"), &Value::Object(config))?;
+    write_json(&stage.file(MODEL_CONFIG)?, &Value::Object(config))?;
     for name in TOKENIZER_FILES {
         let from = model.folder().join(name);
-        if from.exists() && !same(&from, &folder.join(name)) {
+        if from.exists() {
             let failed = |error: io::Error| files::Error { path: from.clone(), reason: error.to_string() };
             let content = fs::read(&from).map_err(failed)?;
-            atomic_write(&folder.join(name), |out| out.write_all(&content))?;
-            bytes += content.len() as u64;
+            atomic_write(&stage.file(name)?, |out| out.write_all(&content))?;
         }
     }
-    Ok(bytes)
+    Ok(())
+}
+
+/// What the head reads, where sentence-transformers keeps it; that layout has no word for the model's own
+/// pooler, which is what is used when it says nothing.
+fn write_pooling(stage: &mut Stage, model: &Model, pooling: Pooling) -> Result<()> {
+    if pooling == Pooling::Pooler {
+        return Ok(());
+    }
+    let [list, config] = POOLING_FILES;
+    let modules = json!([
+        {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},
+        {"idx": 1, "name": "1", "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"},
+    ]);
+    let modes = json!({
+        "word_embedding_dimension": model.backbone.shape().hidden,
+        "pooling_mode_cls_token": pooling == Pooling::Cls,
+        "pooling_mode_mean_tokens": pooling == Pooling::Mean,
+    });
+    write_json(&stage.file(list)?, &modules)?;
+    write_json(&stage.file(config)?, &modes)
 }
 
 /// Whether two paths are one file.
@@ -143,11 +148,10 @@ fn same(from: &Path, to: &Path) -> bool {
     matches!((from.canonicalize(), to.canonicalize()), (Ok(from), Ok(to)) if from == to)
 }
 
-/// Writes JSON with sorted keys and a line for each, and returns its bytes.
-fn write_json(path: &Path, value: &Value) -> Result<u64> {
+/// Writes JSON with sorted keys and a line for each.
+fn write_json(path: &Path, value: &Value) -> Result<()> {
     let text = format!("{:#}\n", sorted(value));
-    atomic_write(path, |out| out.write_all(text.as_bytes()))?;
-    Ok(text.len() as u64)
+    Ok(atomic_write(path, |out| out.write_all(text.as_bytes()))?)
 }
 
 fn sorted(value: &Value) -> Value {

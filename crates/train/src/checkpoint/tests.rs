@@ -4,7 +4,7 @@ use crate::rows::Row;
 use offshoot_core::Device;
 use offshoot_methods::MethodConfig;
 use offshoot_models::weights::{Named, read_tensors, write_safetensors};
-use offshoot_models::{Model, Pooling};
+use offshoot_models::{Model, Pooling, sentence_pooling};
 use serde_json::json;
 use std::fs;
 use std::path::PathBuf;
@@ -124,6 +124,37 @@ fn full_is_a_model_of_its_own() {
     assert_eq!(model.labels().unwrap(), ["bad", "fair", "good"]);
     let head = Classifier::new(&model, &MethodConfig::named("head").unwrap(), 3, 0).unwrap();
     assert_eq!(logits(&head), logits(&classifier));
+}
+
+#[test]
+fn full_keeps_the_pooling_it_was_trained_with() {
+    let folder = tempdir().unwrap();
+    for pooling in [Pooling::Mean, Pooling::Cls, Pooling::Pooler] {
+        let base = Model::load(&golden("models/bert-cls"), Some(pooling), &Device::cpu()).unwrap();
+        let before = trained(&base, settings("full"));
+        save_into(folder.path(), &before, &base);
+        let said = sentence_pooling(folder.path()).unwrap();
+        assert_eq!(said, Some(pooling).filter(|pooling| *pooling != Pooling::Pooler));
+        assert_eq!(Model::load(folder.path(), None, &Device::cpu()).unwrap().pooling, pooling);
+        let after = load(folder.path(), &base).unwrap();
+        assert_eq!(logits(&after.classifier), logits(&before), "{pooling}");
+        assert!(resume(folder.path(), &base, 3, 0).unwrap().notes.is_empty(), "{pooling}");
+    }
+}
+
+#[test]
+fn a_save_that_fails_leaves_the_older_adapter() {
+    let model = model("bert-cls");
+    let labels = ["bad", "fair", "good"].map(str::to_owned);
+    for (method, blocked) in [("houlsby", "adapter.safetensors"), ("full", "model.safetensors")] {
+        let (before, folder) = saved(&model, settings("lora"));
+        fs::create_dir(folder.path().join(blocked)).unwrap();
+        let about = About { model_name: "other", labels: &labels, recipe: Value::Null };
+        let error = save(folder.path(), &trained(&model, settings(method)), &model, about).unwrap_err();
+        assert!(error.to_string().contains(blocked), "{error}");
+        assert_eq!(logits(&load(folder.path(), &model).unwrap().classifier), logits(&before));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 4, "nothing half-written stays");
+    }
 }
 
 #[test]
