@@ -49,11 +49,10 @@ fn what_is_written_is_read_again() {
         ("z.weight".to_owned(), vec![2, 3], &a[..]),
         ("a.scalar".to_owned(), vec![], &b[..]),
         ("m \"quoted\"".to_owned(), vec![5000], &c[..]),
-        ("empty".to_owned(), vec![0, 4], &[][..]),
     ];
     write_safetensors(&path, &tensors).unwrap();
     let read = read_tensors(&path).unwrap();
-    assert_eq!(read.keys().collect::<Vec<_>>(), ["a.scalar", "empty", "m \"quoted\"", "z.weight"]);
+    assert_eq!(read.keys().collect::<Vec<_>>(), ["a.scalar", "m \"quoted\"", "z.weight"]);
     for (name, shape, values) in &tensors {
         assert_eq!(read[name], (shape.clone(), values.to_vec()));
     }
@@ -64,6 +63,15 @@ fn what_is_written_is_read_again() {
     assert_eq!(header["__metadata__"], json!({"format": "pt"}));
     assert_eq!(header["a.scalar"]["data_offsets"], json!([0, 4]), "data in the order of the names");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file is left");
+}
+
+#[test]
+fn a_tensor_without_elements_is_refused() {
+    for shape in [[1_usize << 50, 0], [0, 4]] {
+        let (_folder, path) = file(&header(&[floats("a", &[1], 0), floats("b", &shape, 4)]), 4);
+        let message = read_tensors(&path).unwrap_err().to_string();
+        assert!(message.contains("`b`") && message.contains("no elements"), "{message}");
+    }
 }
 
 #[cfg(unix)]

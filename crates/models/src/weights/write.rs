@@ -103,12 +103,17 @@ fn sync_folder(path: &Path) -> io::Result<()> {
 /// Reads every tensor of a small file (an adapter, a head).
 ///
 /// # Errors
-/// If the file cannot be read or is damaged, or if a tensor is not F32, F16, BF16 or F64.
+/// If the file cannot be read or is damaged, or if a tensor is not F32, F16, BF16 or F64, or has no elements.
 pub fn read_tensors(path: &Path) -> Result<Tensors> {
     let checkpoint = Checkpoint::open_file(path)?;
     let mut tensors = BTreeMap::new();
     for name in checkpoint.names() {
         let shape = checkpoint.info(name).map(|info| info.shape.clone()).unwrap_or_default();
+        // Nothing in the file backs the other axes of such a shape, and readers size what they make by them.
+        if shape.contains(&0) {
+            let reason = format!("tensor `{name}` of shape {shape:?} has no elements; save the file again");
+            return Err(Error::checkpoint(path, reason));
+        }
         tensors.insert(name.to_owned(), (shape, checkpoint.read_f32(name)?));
     }
     Ok(tensors)
