@@ -20,8 +20,8 @@ pub enum Error {
     Core(#[from] offshoot_core::Error),
     /// A loss or gradient that is not a number: nothing was updated with it.
     #[error(
-        "step {step}: the {what} is not finite (rows {}); the adapter was left as it was before this \
-         step. Lower --lr, or look at these rows",
+        "step {step}: the {what} is not finite (lines {} of the data); nothing was updated with it and nothing saved. \
+         Lower --lr, or look at these lines",
         rows(lines)
     )]
     NotFinite {

@@ -67,11 +67,26 @@ pub fn prepare(recipe: &Recipe, folder: &Path, started: Instant) -> Result<(Prep
 /// # Errors
 /// As the data fails, or if the folder cannot be written.
 pub fn write_split(recipe: &Recipe, folder: &Path) -> Result<()> {
+    let data = std::iter::once(&recipe.data.path).chain(&recipe.data.test_data);
+    let parts = ["train", "validation", "test"].map(|name| folder.join(format!("{name}.csv")));
+    for path in data {
+        if let Some(part) = parts.iter().find(|part| same_file(part, path)) {
+            let (part, folder) = (part.display(), folder.display());
+            return Err(Error::invalid(format!(
+                "the split would overwrite the data itself, {part}; choose another folder than {folder}"
+            )));
+        }
+    }
     let (dataset, split, _) = split(recipe)?;
     for (name, rows) in [("train", split.train), ("validation", split.validation), ("test", split.test)] {
         data::write_csv(&folder.join(format!("{name}.csv")), &rows, &dataset.labels)?;
     }
     Ok(())
+}
+
+/// Whether two paths lead to one file that exists.
+fn same_file(a: &Path, b: &Path) -> bool {
+    matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
 }
 
 /// The recipe's rows. The split hangs on the recipe's seed alone: all methods and all seeds of a comparison
@@ -115,4 +130,31 @@ pub fn encode(tokenizer: &Tokenizer, examples: &[Example], max_length: usize) ->
         truncated: e.truncated,
     };
     Ok(encoded.into_iter().zip(examples).map(row).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{DataRecipe, ModelRecipe, TrainSettings};
+
+    #[test]
+    fn a_split_never_overwrites_its_data() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("train.csv");
+        let rows: String = (0..40).map(|i| format!("text number {i},{}\n", i % 2)).collect();
+        std::fs::write(&path, format!("text,label\n{rows}")).unwrap();
+        let before = std::fs::read(&path).unwrap();
+        let recipe = Recipe {
+            model: ModelRecipe::default(),
+            data: DataRecipe::new(folder.path().join("./train.csv")),
+            train: TrainSettings::default(),
+            methods: Vec::new(),
+        };
+        let message = write_split(&recipe, folder.path()).unwrap_err().to_string();
+        assert!(message.contains("train.csv") && message.contains("another folder"), "{message}");
+        assert_eq!(std::fs::read(&path).unwrap(), before);
+        let other = tempfile::tempdir().unwrap();
+        write_split(&recipe, other.path()).unwrap();
+        assert!(other.path().join("test.csv").exists());
+    }
 }

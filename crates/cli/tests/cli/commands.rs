@@ -231,7 +231,8 @@ fn the_registries_are_listed() {
     assert!(methods.contains("| llama-adapter |") && methods.contains("arxiv.org"), "{methods}");
     let lora = place.run("methods lora --json").ok();
     assert_eq!(lora.json()["settings"]["rank"], 8);
-    assert_eq!(lora.json()["learning_rate"].to_string(), "0.001");
+    let own = offshoot::methods::MethodConfig::ALL.iter().find(|info| info.name == "lora").unwrap();
+    assert_eq!(lora.json()["learning_rate"].to_string(), own.learning_rate.to_string());
     assert!(place.run("models").ok().stdout.contains("| distilbert |"));
 }
 
