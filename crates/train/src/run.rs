@@ -117,11 +117,13 @@ impl Prepared {
         )))
     }
 
-    /// The share of the most frequent class among the test rows.
+    /// The share of the most frequent class among the test rows, or the validation rows where nothing is
+    /// tested.
     pub fn majority_baseline(&self) -> f64 {
-        let count = |class: usize| self.test.iter().filter(|row| row.label as usize == class).count();
+        let rows = if self.test.is_empty() { &self.validation } else { &self.test };
+        let count = |class: usize| rows.iter().filter(|row| row.label as usize == class).count();
         let largest = (0..self.labels.len()).map(count).max().unwrap_or(0);
-        largest as f64 / self.test.len().max(1) as f64
+        largest as f64 / rows.len().max(1) as f64
     }
 
     fn fit(

@@ -8,8 +8,9 @@ use crate::progress::RunProgress;
 use crate::results;
 use crate::session::Session;
 use anyhow::{Result, bail};
+use offshoot::methods::Saves;
 use offshoot::train::{self, Classifier, Prepared, Recipe, RunReport};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 const EXAMPLE: &str = "Examples:
   offshoot train reviews.csv --model sentence-transformers/all-MiniLM-L6-v2 --rank 16 --output sentiment
@@ -39,7 +40,13 @@ pub(crate) struct Args {
     method: Option<String>,
 
     /// Train on from this adapter, one of ours, peft's or AdapterHub's
-    #[arg(long, value_name = "ADAPTER", help_heading = "Method", display_order = 0)]
+    #[arg(
+        long,
+        value_name = "ADAPTER",
+        conflicts_with_all = ["rank", "tokens", "width", "layers"],
+        help_heading = "Method",
+        display_order = 0
+    )]
     init_from: Option<PathBuf>,
 }
 
@@ -56,6 +63,7 @@ fn train(args: &Args, session: &Session) -> Result<()> {
     let output = OutputFolder::ready(&args.output)?;
     args.run.split.write(&recipe)?;
     let folder = session.model_folder(&recipe.model.name)?;
+    keep_base(&recipe, &folder, output.path())?;
     let (prepared, briefing) = train::prepare(&recipe, &folder, session.started)?;
     let mut classifier = start(args, &recipe, &prepared, session)?;
     recipe.methods = vec![classifier.method.clone()];
@@ -70,6 +78,15 @@ fn train(args: &Args, session: &Session) -> Result<()> {
     output.write("recipe.toml", &recipe.to_toml()?)?;
     output.write_json("report.json", &report)?;
     conclude(&report, &output, session)
+}
+
+/// A method that writes a whole checkpoint must not write it over the base; known before anything is trained.
+fn keep_base(recipe: &Recipe, base: &Path, output: &Path) -> Result<()> {
+    let whole = recipe.methods.iter().any(|method| method.saves() == Saves::Checkpoint);
+    if whole && matches!((base.canonicalize(), output.canonicalize()), (Ok(a), Ok(b)) if a == b) {
+        bail!("{} holds the base model, which would be overwritten; name another --output", output.display());
+    }
+    Ok(())
 }
 
 /// The recipe, with what the adapter to train on from decides.

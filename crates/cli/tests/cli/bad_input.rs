@@ -129,6 +129,7 @@ fn a_label_that_training_has_not_seen_is_named() {
 fn settings_out_of_range_are_said_together() {
     let place = Place::new();
     place.train("--epochs 0 --batch 0 --output out").fails(1, &["--epochs must", "--batch must"]);
+    place.train("--method full --output model").fails(1, &["holds the base model", "--output"]);
     place.train("--rank 0 --output out").fails(1, &["lora: `rank` is 0"]);
     place.train("--lr 1e30 --clip 0 --method full --output out").fails(1, &["is not finite", "Lower --lr"]);
 }
@@ -153,6 +154,7 @@ fn wrong_usage_is_exit_code_2() {
         ("predict rows.csv", "--adapter"),
         ("predict rows.csv --adapter a --json", "--output"),
         ("train rows.csv --resume x", "--resume"),
+        ("train rows.csv --init-from a --rank 4", "--rank"),
     ] {
         let ran = place.run(words);
         assert_eq!(ran.code, Some(2), "{words}: {ran:?}");
