@@ -331,13 +331,10 @@ struct Reader<'a, 'c> {
 }
 
 impl Reader<'_, '_> {
-    /// A weight by its path below the family's prefix. One that is missing is reported by `take.finish()`:
-    /// until then an empty tensor stands for it, because a shape that no file confirms must not be allocated.
+    /// A weight by its path below the family's prefix.
     fn weight(&mut self, name: &str, place: Place, shape: &[usize]) -> Result<Weight> {
-        let values = self.take.tensor(name, shape);
-        let shape = if values.is_empty() { &[0] } else { shape };
-        let value = Tensor::new(self.device, shape, &values)?;
-        Ok(Weight::frozen(format!("{}.{name}", self.names.family), place, value))
+        let full = format!("{}.{name}", self.names.family);
+        self.take.weight((name, full), place, shape, self.device)
     }
 
     fn table(&mut self, path: &str, rows: usize, cols: usize) -> Result<Embedding> {

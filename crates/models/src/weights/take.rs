@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use offshoot_core::{Device, Place, Tensor, Weight};
+
 use super::checkpoint::Checkpoint;
 use crate::error::{Error, Result};
 
@@ -56,6 +58,24 @@ impl<'a> Take<'a> {
             }
             Vec::new()
         })
+    }
+
+    /// A frozen weight of a model that must be there with this shape, found under `file` and called `name` from
+    /// then on. One that is missing is reported at the end: until then an empty tensor stands for it, because
+    /// a shape that no file confirms must not be allocated.
+    ///
+    /// # Errors
+    /// Never on a tensor that was read.
+    pub fn weight(
+        &mut self,
+        (file, name): (&str, String),
+        place: Place,
+        shape: &[usize],
+        device: &Device,
+    ) -> Result<Weight> {
+        let values = self.tensor(file, shape);
+        let shape = if values.is_empty() { &[0] } else { shape };
+        Ok(Weight::frozen(name, place, Tensor::new(device, shape, &values)?))
     }
 
     /// A tensor that may be absent; if it is there, it must have this shape.
