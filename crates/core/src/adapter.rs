@@ -34,6 +34,8 @@ pub enum Slot {
     Up,
     /// The last feed-forward projection.
     Down,
+    /// Queries, keys and values in one projection, in this order, as GPT-2 has it.
+    QueryKeyValue,
     /// BERT's pooler. Its rows are sequences, not tokens.
     Pooler,
 }

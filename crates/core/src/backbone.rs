@@ -57,6 +57,18 @@ pub trait Backbone: Send + Sync {
     /// The module path of a layer's self-attention, under which peft keeps LLaMA-Adapter's tensors.
     fn attention_module(&self, layer: usize) -> String;
 
+    /// The output head of a language model `[vocab, d]`, without bias: a weight of its own, or the token table
+    /// where the two are tied. None in encoders, and where the model was loaded for another task.
+    fn output_head(&self) -> Option<&Weight> {
+        None
+    }
+
+    /// Whether peft's LLaMA-Adapter adds its attention after the output projection, without projecting it.
+    /// It does so on GPT-2, and files that it wrote ask for the same.
+    fn adaption_after_output(&self) -> bool {
+        false
+    }
+
     /// The token table's value `[vocab, d]`, for initialising prompts from words.
     fn token_table(&self) -> &Weight;
 
@@ -108,5 +120,7 @@ pub fn forward(backbone: &dyn Backbone, pass: &mut Pass<'_>) -> Result<Tensor> {
         pass.state(layer, &x)?;
     }
     pass.cut();
-    backbone.finish(pass.finish(&x)?, pass)
+    let x = backbone.finish(pass.finish(&x)?, pass)?;
+    pass.commit();
+    Ok(x)
 }

@@ -21,6 +21,7 @@ pub mod memory;
 pub mod norm;
 mod parallel;
 pub mod reduce;
+pub mod rope;
 pub mod rows;
 pub mod softmax;
 #[cfg(test)]

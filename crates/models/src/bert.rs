@@ -1,21 +1,22 @@
 //! BERT, Devlin et al. 2019, <https://arxiv.org/abs/1810.04805>: post-norm encoder, learned positions, token
 //! types, pooler. Bare checkpoints (all-MiniLM-L6-v2) and those with a task head both load.
 
+use crate::Pooling;
 use crate::config::Fields;
-use crate::encoder::{Dropouts, Names, Settings};
-use crate::family::{Family, HeadSpec, activation, dropout};
-use crate::{Pooling, Result};
+use crate::encoder::{Described, Dropouts, Names, Settings, check_heads};
+use crate::family::{Architecture, Family, HeadSpec, activation, dropout};
 use offshoot_core::{Shape, Slot};
 
 /// How the registry presents BERT.
 pub(crate) const FAMILY: Family = Family {
     name: "bert",
     summary: "BERT, MiniLM and other post-norm encoders with token types",
-    names: &NAMES,
-    settings,
+    prefix: NAMES.family,
+    read,
     head,
     pooling: Pooling::Pooler,
     class: "BertForSequenceClassification",
+    lm_class: None,
 };
 
 /// What BERT calls its modules.
@@ -36,13 +37,15 @@ pub(crate) const NAMES: Names = Names {
     pooler: Some("pooler.dense"),
 };
 
-fn settings(fields: &mut Fields) -> Result<Settings> {
-    bert_like(fields, 0)
+fn read(fields: &mut Fields) -> Box<dyn Architecture> {
+    let settings = bert_like(fields, 0);
+    Box::new(Described { names: &NAMES, settings })
 }
 
 /// The fields that BERT and RoBERTa share. `first_position` is the table row of position 0.
-pub(crate) fn bert_like(fields: &mut Fields, first_position: usize) -> Result<Settings> {
+pub(crate) fn bert_like(fields: &mut Fields, first_position: usize) -> Settings {
     let (hidden, heads) = (fields.usize("hidden_size"), fields.usize("num_attention_heads"));
+    check_heads(fields, hidden, heads);
     let shape = Shape {
         vocab: fields.usize("vocab_size"),
         positions: fields.usize("max_position_embeddings").saturating_sub(first_position),
@@ -79,7 +82,7 @@ pub(crate) fn bert_like(fields: &mut Fields, first_position: usize) -> Result<Se
         "pooler_size_per_head",
         "pooler_type",
     ]);
-    Ok(settings)
+    settings
 }
 
 fn head(fields: &mut Fields) -> HeadSpec {

@@ -163,6 +163,21 @@ impl Fields {
         self.read(name, &format!("one of {names}"), find).unwrap_or(default)
     }
 
+    /// An object; none if absent or null.
+    pub(crate) fn object(&mut self, name: &str) -> Option<Map<String, Value>> {
+        self.read(name, "an object", |value| value.as_object().cloned())
+    }
+
+    /// A list whose entries all pass `entry`; none if absent or null.
+    pub(crate) fn list<T>(
+        &mut self,
+        name: &str,
+        wanted: &str,
+        entry: impl Fn(&Value) -> Option<T>,
+    ) -> Option<Vec<T>> {
+        self.read(name, wanted, |value| value.as_array()?.iter().map(entry).collect())
+    }
+
     /// The class names in the order of their ids, from `id2label` (or as many `LABEL_i` as `num_labels`
     /// says).
     pub fn labels(&mut self) -> Option<Vec<String>> {

@@ -1,21 +1,22 @@
 //! DistilBERT, Sanh et al. 2019, <https://arxiv.org/abs/1910.01108>: BERT's blocks without token types and
 //! pooler, without dropout after the attention's output projection, with names of its own.
 
+use crate::Pooling;
 use crate::config::Fields;
-use crate::encoder::{Dropouts, Names, Settings};
-use crate::family::{Family, HeadLayerSpec, HeadSpec, Outputs, activation, dropout};
-use crate::{Pooling, Result};
+use crate::encoder::{Described, Dropouts, Names, Settings, check_heads};
+use crate::family::{Architecture, Family, HeadLayerSpec, HeadSpec, Outputs, activation, dropout};
 use offshoot_core::{Activation, Shape, Slot};
 
 /// How the registry presents DistilBERT.
 pub(crate) const FAMILY: Family = Family {
     name: "distilbert",
     summary: "DistilBERT",
-    names: &NAMES,
-    settings,
+    prefix: NAMES.family,
+    read,
     head,
     pooling: Pooling::Cls,
     class: "DistilBertForSequenceClassification",
+    lm_class: None,
 };
 
 const NAMES: Names = Names {
@@ -35,8 +36,9 @@ const NAMES: Names = Names {
     pooler: None,
 };
 
-fn settings(fields: &mut Fields) -> Result<Settings> {
+fn read(fields: &mut Fields) -> Box<dyn Architecture> {
     let (hidden, heads) = (fields.usize("dim"), fields.usize("n_heads"));
+    check_heads(fields, hidden, heads);
     let shape = Shape {
         vocab: fields.usize("vocab_size"),
         positions: fields.usize("max_position_embeddings"),
@@ -65,7 +67,7 @@ fn settings(fields: &mut Fields) -> Result<Settings> {
         },
     };
     fields.ignore(&["qa_dropout", "tie_word_embeddings", "tie_weights_"]);
-    Ok(settings)
+    Box::new(Described { names: &NAMES, settings })
 }
 
 fn head(fields: &mut Fields) -> HeadSpec {
@@ -78,8 +80,15 @@ fn head(fields: &mut Fields) -> HeadSpec {
                 outputs: Outputs::Hidden,
                 activation: relu,
                 dropout: 0.0,
+                bias: true,
             },
-            HeadLayerSpec { name: "classifier", outputs: Outputs::Classes, activation: None, dropout: rate },
+            HeadLayerSpec {
+                name: "classifier",
+                outputs: Outputs::Classes,
+                activation: None,
+                dropout: rate,
+                bias: true,
+            },
         ],
     }
 }

@@ -1,12 +1,14 @@
 //! The post-norm encoder that BERT, RoBERTa and DistilBERT share. What differs between them is data:
 //! [`Names`] and [`Settings`].
 
-use crate::weights::Take;
+use crate::config::Fields;
+use crate::family::{Architecture, Build};
+use crate::reader::Reader;
 use crate::{Error, Result};
 use offshoot_core::nn::{Embedding, LayerNorm, Linear, Norm};
 use offshoot_core::{
-    Activation, AttentionSite, Backbone, Context, Device, Heads, KeyValue, Kind, Mask, Part, Pass, Place,
-    ProjectKv, Shape, Site, Slot, Step, Sublayer, Tensor, Weight,
+    Activation, AttentionSite, Backbone, Context, Heads, KeyValue, Mask, Part, Pass, ProjectKv, Shape, Site,
+    Slot, Step, Sublayer, Tensor, Weight,
 };
 
 /// What a family calls its modules in files.
@@ -51,6 +53,29 @@ pub(crate) struct Dropouts {
     pub(crate) feed_forward: f32,
 }
 
+/// An encoder that config.json describes.
+pub(crate) struct Described {
+    pub(crate) names: &'static Names,
+    pub(crate) settings: Settings,
+}
+
+impl Architecture for Described {
+    fn shape(&self) -> &Shape {
+        &self.settings.shape
+    }
+
+    fn collect(&self, build: &Build, reader: &mut Reader<'_, '_>) -> Result<Box<dyn Backbone>> {
+        Ok(Box::new(Encoder::collect(self.names, self.settings.clone(), build.pooled, reader)?))
+    }
+}
+
+/// Checks that heads divide the hidden size.
+pub(crate) fn check_heads(fields: &mut Fields, hidden: usize, heads: usize) {
+    if heads == 0 || !hidden.is_multiple_of(heads) {
+        fields.problem("hidden size", &format!("{hidden} cannot be divided among {heads} attention heads"));
+    }
+}
+
 /// A BERT-like encoder.
 #[derive(Clone)]
 pub(crate) struct Encoder {
@@ -87,23 +112,26 @@ impl Encoder {
         names: &'static Names,
         settings: Settings,
         pooled: bool,
-        take: &mut Take<'_>,
-        device: &Device,
+        reader: &mut Reader<'_, '_>,
     ) -> Result<Self> {
         let shape = settings.shape;
-        let mut reader = Reader { names, eps: settings.eps, take, device };
+        let mut parts = Parts { names, eps: settings.eps, reader };
         let table_rows = settings.first_position + shape.positions;
         let embedding = |name: &str| format!("embeddings.{name}");
         let encoder = Self {
-            words: reader.table(&embedding("word_embeddings"), shape.vocab, shape.hidden)?,
-            positions: reader.table(&embedding("position_embeddings"), table_rows, shape.hidden)?,
+            words: parts.reader.table(&embedding("word_embeddings"), shape.vocab, shape.hidden)?,
+            positions: parts.reader.table(&embedding("position_embeddings"), table_rows, shape.hidden)?,
             types: match settings.types {
                 0 => None,
-                rows => Some(reader.table(&embedding("token_type_embeddings"), rows, shape.hidden)?),
+                rows => Some(parts.reader.table(&embedding("token_type_embeddings"), rows, shape.hidden)?),
             },
-            norm: reader.norm(&embedding("LayerNorm"), Part::Embeddings, shape.hidden)?,
-            blocks: (0..shape.layers).map(|layer| reader.block(layer, &shape)).collect::<Result<_>>()?,
-            pooler: reader.pooler(shape.hidden)?,
+            norm: parts.reader.layer_norm(
+                &embedding("LayerNorm"),
+                Part::Embeddings,
+                (shape.hidden, settings.eps),
+            )?,
+            blocks: (0..shape.layers).map(|layer| parts.block(layer, &shape)).collect::<Result<_>>()?,
+            pooler: parts.pooler(shape.hidden)?,
             names,
             settings,
             pooled,
@@ -323,39 +351,13 @@ impl ProjectKv for LayerKv<'_> {
 }
 
 /// Reads layers under their names.
-struct Reader<'a, 'c> {
+struct Parts<'a, 'b, 'c> {
     names: &'static Names,
     eps: f32,
-    take: &'a mut Take<'c>,
-    device: &'a Device,
+    reader: &'a mut Reader<'b, 'c>,
 }
 
-impl Reader<'_, '_> {
-    /// A weight by its path below the family's prefix.
-    fn weight(&mut self, name: &str, place: Place, shape: &[usize]) -> Result<Weight> {
-        let full = format!("{}.{name}", self.names.family);
-        self.take.weight((name, full), place, shape, self.device)
-    }
-
-    fn table(&mut self, path: &str, rows: usize, cols: usize) -> Result<Embedding> {
-        let place = Place { part: Part::Embeddings, kind: Kind::Table };
-        Ok(Embedding { table: self.weight(&format!("{path}.weight"), place, &[rows, cols])? })
-    }
-
-    fn linear(&mut self, path: &str, part: Part, inputs: usize, outputs: usize) -> Result<Linear> {
-        let place = |kind| Place { part, kind };
-        let weight = self.weight(&format!("{path}.weight"), place(Kind::Matrix), &[outputs, inputs])?;
-        let bias = Some(self.weight(&format!("{path}.bias"), place(Kind::Bias), &[outputs])?);
-        Ok(Linear { weight, bias, inputs, outputs })
-    }
-
-    fn norm(&mut self, path: &str, part: Part, width: usize) -> Result<LayerNorm> {
-        let place = |kind| Place { part, kind };
-        let weight = self.weight(&format!("{path}.weight"), place(Kind::NormWeight), &[width])?;
-        let bias = self.weight(&format!("{path}.bias"), place(Kind::NormBias), &[width])?;
-        Ok(LayerNorm { weight, bias, eps: self.eps })
-    }
-
+impl Parts<'_, '_, '_> {
     fn block(&mut self, layer: usize, shape: &Shape) -> Result<Block> {
         let names = self.names;
         let path = |within: &str| format!("{}.{layer}.{within}", names.blocks);
@@ -363,10 +365,11 @@ impl Reader<'_, '_> {
         let sizes = [(d, d), (d, d), (d, d), (d, d), (d, ffn), (ffn, d)];
         let mut linears = Vec::with_capacity(sizes.len());
         for ((_, within), (inputs, outputs)) in names.projections.iter().zip(sizes) {
-            linears.push(self.linear(&path(within), Part::Block(layer), inputs, outputs)?);
+            linears.push(self.reader.linear(&path(within), Part::Block(layer), (inputs, outputs), true)?);
         }
-        let attention_norm = self.norm(&path(names.norms[0]), Part::Block(layer), d)?;
-        let norm = self.norm(&path(names.norms[1]), Part::Block(layer), d)?;
+        let part = Part::Block(layer);
+        let attention_norm = self.reader.layer_norm(&path(names.norms[0]), part, (d, self.eps))?;
+        let norm = self.reader.layer_norm(&path(names.norms[1]), part, (d, self.eps))?;
         let six = |_| Error::Invalid("a block has six projections".into());
         let [query, key, value, output, up, down] = <[Linear; 6]>::try_from(linears).map_err(six)?;
         Ok(Block { query, key, value, output, attention_norm, up, down, norm })
@@ -374,8 +377,8 @@ impl Reader<'_, '_> {
 
     fn pooler(&mut self, hidden: usize) -> Result<Option<Linear>> {
         let Some(within) = self.names.pooler else { return Ok(None) };
-        match self.take.shape(&format!("{within}.weight")) {
-            Some(_) => self.linear(within, Part::Pooler, hidden, hidden).map(Some),
+        match self.reader.take.shape(&format!("{within}.weight")) {
+            Some(_) => self.reader.linear(within, Part::Pooler, (hidden, hidden), true).map(Some),
             None => Ok(None),
         }
     }

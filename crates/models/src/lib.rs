@@ -6,19 +6,24 @@
 
 mod bert;
 pub mod config;
+mod decoder;
 mod distilbert;
 mod encoder;
 pub mod error;
 mod family;
 mod files;
+mod gpt2;
 pub mod hub;
+mod llama;
 mod model;
 mod pooling;
+mod reader;
 mod roberta;
 pub mod tokenizer;
 pub mod weights;
 
 pub use error::{Error, Result};
-pub use model::{Model, families};
+pub use family::Task;
+pub use model::{LoadOptions, Model, families};
 pub use pooling::{Pooling, sentence_pooling};
 pub use tokenizer::{Encoded, Tokenizer};

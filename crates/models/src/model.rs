@@ -1,9 +1,9 @@
 //! A model folder in memory: backbone, what its head looks like, how it is pooled.
 
 use crate::config::Fields;
-use crate::encoder::{Encoder, Settings};
-use crate::family::{FAMILIES, Family, HeadSpec, Outputs};
+use crate::family::{Architecture, Build, FAMILIES, Family, HeadSpec, Outputs, Task};
 use crate::files::read_json;
+use crate::reader::Reader;
 use crate::weights::{Checkpoint, Take};
 use crate::{Error, Pooling, Result, sentence_pooling};
 use offshoot_core::nn::{Head, HeadLayer, Linear};
@@ -13,14 +13,16 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// The most blocks a config file may claim; real models have a few hundred at most.
-const MOST_LAYERS: usize = 4096;
+pub(crate) const MOST_LAYERS: usize = 4096;
 
 /// A pretrained model.
 pub struct Model {
     /// The frozen transformer.
     pub backbone: Box<dyn Backbone>,
-    /// How sequences are pooled for a task.
+    /// How sequences are pooled for classification.
     pub pooling: Pooling,
+    /// What it was loaded for.
+    pub task: Task,
     /// What was noticed on the way and is no error.
     pub notes: Vec<String>,
     folder: PathBuf,
@@ -34,30 +36,44 @@ pub struct Model {
 }
 
 impl Model {
-    /// Loads a folder in the Hugging Face layout. `pooling` overrides what the checkpoint says.
+    /// Loads a folder in the Hugging Face layout for classification. `pooling` overrides what the checkpoint
+    /// says.
     ///
     /// # Errors
-    /// If the family is unknown, a field of config.json is neither honoured nor known to have no effect, or
-    /// the weights are not those that it describes; each message names all that is wrong.
+    /// As [`open`](Self::open).
     pub fn load(folder: &Path, pooling: Option<Pooling>, device: &Device) -> Result<Self> {
+        Self::open(folder, &LoadOptions { pooling, ..LoadOptions::default() }, device)
+    }
+
+    /// Loads a folder in the Hugging Face layout.
+    ///
+    /// # Errors
+    /// If the family is unknown or not made for the task, a field of config.json is neither honoured nor
+    /// known to have no effect, or the weights are not those that it describes; each message names all that
+    /// is wrong.
+    pub fn open(folder: &Path, options: &LoadOptions, device: &Device) -> Result<Self> {
         let config: Map<String, Value> = read_json(&folder.join("config.json"))?;
         let family = family(folder, &config)?;
-        let Config { settings, head, labels, initializer_range } = read_config(family, &config)?;
-        let pooling = match pooling {
+        check_task(family, options.task)?;
+        let Config { architecture, head, labels, initializer_range } = read_config(family, &config)?;
+        let pooling = match options.pooling {
             Some(pooling) => pooling,
             None => sentence_pooling(folder)?.unwrap_or(family.pooling),
         };
         let checkpoint = Checkpoint::open(folder)?;
-        let prefix = format!("{}.", family.name);
+        let prefix = format!("{}.", family.prefix);
         let mut take = Take::new(&checkpoint, &[&prefix]);
-        let encoder =
-            Encoder::collect(family.names, settings, pooling == Pooling::Pooler, &mut take, device)?;
+        let build = Build { task: options.task, pooled: pooling == Pooling::Pooler };
+        let mut reader = Reader { prefix: family.prefix, take: &mut take, device };
+        let backbone = architecture.collect(&build, &mut reader)?;
+        let head = if options.task == Task::Classification { head } else { HeadSpec { layers: Vec::new() } };
         let head_values = take_head(&head, &mut take);
         let unused = take.finish()?;
         let notes = if unused.unexpected.is_empty() { Vec::new() } else { vec![unused.to_string()] };
         Ok(Self {
-            backbone: Box::new(encoder),
+            backbone,
             pooling,
+            task: options.task,
             notes,
             folder: folder.to_path_buf(),
             family,
@@ -85,9 +101,12 @@ impl Model {
         &self.device
     }
 
-    /// The class of the `transformers` library that has its classification head.
+    /// The class of the `transformers` library that does its task.
     pub fn class(&self) -> &'static str {
-        self.family.class
+        match (self.task, self.family.lm_class) {
+            (Task::LanguageModel, Some(class)) => class,
+            _ => self.family.class,
+        }
     }
 
     /// The top-level modules of its classification head, as files name them.
@@ -120,9 +139,13 @@ impl Model {
             let inputs = self.backbone.shape().hidden;
             let outputs = if spec.outputs == Outputs::Hidden { inputs } else { classes };
             let (weight, new_weight) = self.head_weight(spec.name, Kind::Matrix, &[outputs, inputs], rng)?;
-            let (bias, new_bias) = self.head_weight(spec.name, Kind::Bias, &[outputs], rng)?;
-            new |= new_weight || new_bias;
-            let linear = Linear { weight, bias: Some(bias), inputs, outputs };
+            new |= new_weight;
+            let mut bias = None;
+            if spec.bias {
+                let (value, new_bias) = self.head_weight(spec.name, Kind::Bias, &[outputs], rng)?;
+                (bias, new) = (Some(value), new || new_bias);
+            }
+            let linear = Linear { weight, bias, inputs, outputs, input_major: false };
             layers.push(HeadLayer { linear, dropout: spec.dropout, activation: spec.activation });
         }
         Ok((Head::new(layers), new))
@@ -163,9 +186,31 @@ fn family(folder: &Path, config: &Map<String, Value>) -> Result<&'static Family>
     })
 }
 
+/// Decoders do both tasks; encoders have no next token.
+fn check_task(family: &Family, task: Task) -> Result<()> {
+    if task == Task::Classification || family.lm_class.is_some() {
+        return Ok(());
+    }
+    let decoders: Vec<_> = FAMILIES.iter().filter(|f| f.lm_class.is_some()).map(|f| f.name).collect();
+    Err(Error::Invalid(format!(
+        "a {} model is an encoder and predicts no next token; a language model is one of {}",
+        family.name,
+        decoders.join(", ")
+    )))
+}
+
+/// How a model is loaded.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LoadOptions {
+    /// What stands for a sequence in classification; what the checkpoint says if absent.
+    pub pooling: Option<Pooling>,
+    /// What it is loaded for.
+    pub task: Task,
+}
+
 /// What config.json says of the backbone and of the head.
 struct Config {
-    settings: Settings,
+    architecture: Box<dyn Architecture>,
     head: HeadSpec,
     labels: Option<Vec<String>>,
     initializer_range: f64,
@@ -174,26 +219,23 @@ struct Config {
 /// Reads every field of config.json.
 fn read_config(family: &Family, config: &Map<String, Value>) -> Result<Config> {
     let mut fields = Fields::new(family.name, config.clone());
-    let settings = (family.settings)(&mut fields)?;
+    let architecture = (family.read)(&mut fields);
     let head = (family.head)(&mut fields);
     let initializer_range = f64::from(fields.f32_or("initializer_range", 0.02));
     fields.only("problem_type", "single_label_classification".into());
     let labels = fields.labels();
-    let shape = settings.shape;
-    if shape.heads == 0 || shape.hidden % shape.heads != 0 {
-        let (hidden, heads) = (shape.hidden, shape.heads);
-        fields.problem("hidden size", &format!("{hidden} cannot be divided among {heads} attention heads"));
-    }
+    let shape = *architecture.shape();
     if shape.layers > MOST_LAYERS {
         fields.problem("layers", &format!("{} blocks are more than {MOST_LAYERS}", shape.layers));
     }
     fields.finish()?;
-    Ok(Config { settings, head, labels, initializer_range })
+    Ok(Config { architecture, head, labels, initializer_range })
 }
 
 /// The checkpoint's own head, if it has one.
 fn take_head(head: &HeadSpec, take: &mut Take<'_>) -> BTreeMap<String, (Vec<usize>, Vec<f32>)> {
-    let names = head.layers.iter().flat_map(|l| ["weight", "bias"].map(|end| format!("{}.{end}", l.name)));
+    let ends = |bias: bool| ["weight", "bias"].into_iter().take(if bias { 2 } else { 1 });
+    let names = head.layers.iter().flat_map(|l| ends(l.bias).map(|end| format!("{}.{end}", l.name)));
     let mut values = BTreeMap::new();
     for name in names {
         let shape = take.shape(&name).map(<[usize]>::to_vec);

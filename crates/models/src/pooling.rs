@@ -18,14 +18,16 @@ pub enum Pooling {
     Cls,
     /// The mean of the last layer's rows, real tokens only.
     Mean,
+    /// The last layer's last row, which in a decoder has seen all others.
+    Last,
     /// The model's own pooler (a dense layer and tanh) on the first row.
     Pooler,
 }
 
 impl Pooling {
     /// Every choice with its name.
-    pub const ALL: [(&'static str, Self); 3] =
-        [("cls", Self::Cls), ("mean", Self::Mean), ("pooler", Self::Pooler)];
+    pub const ALL: [(&'static str, Self); 4] =
+        [("cls", Self::Cls), ("mean", Self::Mean), ("last", Self::Last), ("pooler", Self::Pooler)];
 }
 
 impl fmt::Display for Pooling {
@@ -41,7 +43,7 @@ impl FromStr for Pooling {
     fn from_str(text: &str) -> Result<Self> {
         let found = Self::ALL.iter().find(|choice| choice.0 == text).map(|choice| choice.1);
         found.ok_or_else(|| {
-            Error::Invalid(format!("pooling `{text}` is not known; choose cls, mean or pooler"))
+            Error::Invalid(format!("pooling `{text}` is not known; choose cls, mean, last or pooler"))
         })
     }
 }
@@ -50,7 +52,7 @@ impl FromStr for Pooling {
 /// folder.
 ///
 /// # Errors
-/// If the files are damaged, or ask for a pooling that is not one of ours (max, last token, several at once).
+/// If the files are damaged, or ask for a pooling that is not one of ours (max, several at once).
 pub fn sentence_pooling(folder: &Path) -> Result<Option<Pooling>> {
     let path = match pooling_module(folder)? {
         Some(path) => path,
@@ -94,9 +96,10 @@ fn modes(config: &Map<String, Value>) -> Vec<String> {
     let named = config.get("pooling_mode").and_then(Value::as_str);
     let short = |name: &str| match name {
         "cls_token" => "cls".to_owned(),
+        "lasttoken" => "last".to_owned(),
         "mean_tokens" => "mean".to_owned(),
         // The format has no such mode: a name of ours must not come in through the file.
-        "pooler" => "pooler?".to_owned(),
+        "pooler" | "last" => format!("{name}?"),
         other => other.to_owned(),
     };
     flags.chain(named).map(short).collect()
@@ -104,8 +107,9 @@ fn modes(config: &Map<String, Value>) -> Vec<String> {
 
 fn refused(path: &Path, modes: &[String]) -> Error {
     let modes = if modes.is_empty() { "no mode".to_owned() } else { modes.join(" + ") };
-    let reason =
-        format!("asks for the pooling {modes}, which is not supported; choose cls, mean or pooler yourself");
+    let reason = format!(
+        "asks for the pooling {modes}, which is not supported; choose cls, mean, last or pooler yourself"
+    );
     Error::json(path, reason)
 }
 
@@ -168,6 +172,6 @@ mod tests {
             assert_eq!(name.parse::<Pooling>().unwrap(), pooling);
             assert_eq!(serde_json::to_value(pooling).unwrap(), json!(name));
         }
-        assert!("max".parse::<Pooling>().unwrap_err().to_string().contains("cls, mean or pooler"));
+        assert!("max".parse::<Pooling>().unwrap_err().to_string().contains("cls, mean, last or pooler"));
     }
 }

@@ -68,6 +68,6 @@ pub(crate) fn empty_head(model: &Model, classes: usize) -> Head {
     };
     let weight = zero("classifier.weight", Kind::Matrix, &[classes, inputs]);
     let bias = Some(zero("classifier.bias", Kind::Bias, &[classes]));
-    let linear = Linear { weight, bias, inputs, outputs: classes };
+    let linear = Linear { weight, bias, inputs, outputs: classes, input_major: false };
     Head::new(vec![HeadLayer { linear, dropout: 0.0, activation: None }])
 }

@@ -2,10 +2,10 @@
 
 use crate::{Params, Result, Step, Tensor, Weight};
 
-/// `y = x Wᵀ + b`, with the weight `[out, in]`.
+/// `y = x Wᵀ + b`, with W `[out, in]`.
 #[derive(Clone)]
 pub struct Linear {
-    /// `[out, in]`
+    /// `[out, in]`, or `[in, out]` with `input_major`.
     pub weight: Weight,
     /// `[out]`
     pub bias: Option<Weight>,
@@ -13,6 +13,8 @@ pub struct Linear {
     pub inputs: usize,
     /// Columns of y.
     pub outputs: usize,
+    /// Whether the weight stands the other way, `[in, out]`, as in GPT-2's files.
+    pub input_major: bool,
 }
 
 impl Linear {

@@ -8,4 +8,4 @@ mod norm;
 pub use embedding::Embedding;
 pub use head::{Head, HeadLayer};
 pub use linear::{Base, Linear};
-pub use norm::{LayerNorm, Norm};
+pub use norm::{LayerNorm, Norm, RmsNorm};

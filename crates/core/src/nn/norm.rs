@@ -39,3 +39,37 @@ impl Norm for LayerNorm {
         x.layer_norm(&step.weight(&self.weight), &step.weight(&self.bias), self.eps)
     }
 }
+
+/// Root-mean-square normalisation (Zhang and Sennrich 2019).
+#[derive(Clone)]
+pub struct RmsNorm {
+    /// `[d]`
+    pub weight: Weight,
+    /// Added to the mean square.
+    pub eps: f32,
+    /// Added to the weight: 1 in Gemma, whose files hold the difference from one, else 0.
+    pub offset: f32,
+}
+
+impl RmsNorm {
+    /// `x` `[n, k d]` with each part of `d` columns normalised on its own: one norm for all heads of a row.
+    ///
+    /// # Errors
+    /// If the columns of `x` are not a multiple of d.
+    pub fn forward_heads(&self, x: &Tensor, step: &Step<'_>) -> Result<Tensor> {
+        let weight = self.scale(step);
+        let heads = x.reshape(&[x.len() / weight.len().max(1), weight.len()])?;
+        heads.rms_norm(&weight, self.eps)?.reshape(x.shape())
+    }
+
+    fn scale(&self, step: &Step<'_>) -> Tensor {
+        let weight = step.weight(&self.weight);
+        if self.offset == 0.0 { weight } else { weight.add_scalar(self.offset) }
+    }
+}
+
+impl Norm for RmsNorm {
+    fn forward(&self, x: &Tensor, step: &Step<'_>) -> Result<Tensor> {
+        x.rms_norm(&self.scale(step), self.eps)
+    }
+}

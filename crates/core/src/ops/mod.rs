@@ -9,14 +9,18 @@ mod attention;
 mod dropout;
 mod elementwise;
 mod layout;
+mod lm_loss;
 mod loss;
 mod matmul;
 mod norm;
 mod reduce;
+mod rope;
 
 pub use attention::AttentionDropout;
 pub use layout::concat_rows;
+pub use lm_loss::linear_cross_entropy;
 pub use loss::cross_entropy;
+pub use rope::Rotation;
 
 use crate::{Error, Result, Tensor};
 

@@ -3,12 +3,20 @@
 //! A backbone speaks to this, never to an adapter: the pass hands each hook the rows of the sequences that
 //! share an adapter. One adapter for all is the usual case and costs no copy.
 
+mod attention;
+mod cached;
+
+pub use attention::{AttentionSite, Context};
+use cached::Cached;
+
 use crate::nn::{Linear, Norm};
 use crate::{
-    Adapter, Addition, AttentionDropout, Batch, Counter, Error, Layout, Mask, Params, ProjectKv, Result,
-    Site, Slot, Span, Step, Sublayer, Tape, Tensor, Weight, concat_rows,
+    Adapter, Batch, Counter, Error, KvCache, Layout, Params, Result, Rotation, Site, Slot, Step, Sublayer,
+    Tape, Tensor, Weight, concat_rows,
 };
+use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// An adapter, its parameters, and how many of the batch's next sequences use it.
 pub struct Member<'a> {
@@ -34,6 +42,9 @@ pub struct Pass<'a> {
     batch: &'a Batch,
     layout: Layout,
     runs: Vec<Run<'a>>,
+    cache: Option<Cached<'a>>,
+    /// What [`rotation`](Self::rotation) has computed.
+    rotations: Mutex<BTreeMap<usize, Arc<Rotation>>>,
 }
 
 /// Consecutive sequences that share an adapter.
@@ -60,18 +71,57 @@ impl<'a> Pass<'a> {
     /// # Errors
     /// [`Error::Invalid`] if the runs do not cover the batch; as [`Adapter::begin`] fails.
     pub fn mixed(batch: &'a Batch, members: &[Member<'a>], mode: Mode) -> Result<Self> {
+        Self::build(batch, members, mode, None)
+    }
+
+    /// A pass without gradients whose sequences continue what `cache` holds in `slots`, one slot for each.
+    /// Where a slot is empty the sequence starts, with its adapter's virtual tokens; where it is not, they
+    /// are there already. The sequences of one member all start or all continue.
+    ///
+    /// # Errors
+    /// As [`mixed`](Self::mixed); [`Error::Invalid`] if the rows do not fit the cache, or a member's
+    /// sequences are not all new or all continued.
+    pub fn cached(
+        batch: &'a Batch,
+        members: &[Member<'a>],
+        cache: &'a KvCache,
+        slots: Vec<usize>,
+    ) -> Result<Self> {
+        if slots.len() != batch.sequences() {
+            return Err(Error::invalid("a pass with a cache needs one slot per sequence"));
+        }
+        Self::build(batch, members, Mode::Evaluate, Some(Cached { cache, slots }))
+    }
+
+    fn build(
+        batch: &'a Batch,
+        members: &[Member<'a>],
+        mode: Mode,
+        cache: Option<Cached<'a>>,
+    ) -> Result<Self> {
         if members.is_empty() || members.iter().map(|m| m.sequences).sum::<usize>() != batch.sequences() {
             return Err(Error::invalid("the adapters of a batch must cover its sequences, each once"));
         }
-        let prompts = members.iter().flat_map(|m| vec![m.adapter.prompt_tokens(); m.sequences]).collect();
+        let held = |s: usize| cache.as_ref().map_or(0, |cache| cache.rows(s));
+        let prompts = members.iter().flat_map(|m| vec![m.adapter.prompt_tokens(); m.sequences]);
+        let prompts = prompts.enumerate().map(|(s, tokens)| if held(s) == 0 { tokens } else { 0 }).collect();
         let layout = Layout::new(batch, prompts);
         let mut first = 0;
         let mut runs = Vec::new();
         for member in members {
-            runs.push(Run::new(member, first, &layout, &mode)?);
-            first += member.sequences;
+            let sequences = first..first + member.sequences;
+            first = sequences.end;
+            let starts = sequences.clone().filter(|&s| held(s) == 0).count();
+            if starts != 0 && starts != member.sequences {
+                return Err(Error::invalid("the sequences of one adapter must all start or all continue"));
+            }
+            let kept = cache.as_ref().filter(|_| starts == 0 && member.sequences > 0);
+            let prepared = kept.map(|cached| cached.cache.prepared(cached.slots[sequences.start]));
+            runs.push(Run::new(member, sequences, &layout, &mode, prepared)?);
         }
-        Ok(Self { batch, layout, runs })
+        let pass = Self { batch, layout, runs, cache, rotations: Mutex::default() };
+        pass.check_cache()?;
+        Ok(pass)
     }
 
     /// The batch.
@@ -94,17 +144,27 @@ impl<'a> Pass<'a> {
         self.step().weight(weight)
     }
 
-    /// The position of each row within its sequence. Rows of virtual tokens come first, and prefix keys count
-    /// as positions before the first row (as peft does).
+    /// The position of each row within its sequence. Rows of virtual tokens come first, prefix keys count as
+    /// positions before the first row (as peft does), and so does what the cache holds.
     pub fn positions(&self) -> Vec<u32> {
-        let run = |run: &Run<'_>| {
-            let first = run.adapter.prefix_tokens();
-            run.sequences
-                .clone()
-                .flat_map(move |s| (0..self.layout.sequence(s).len()).map(move |t| (first + t) as u32))
-                .collect::<Vec<_>>()
+        let run = |run: &Run<'a>| {
+            let prefix = run.adapter.prefix_tokens();
+            let position = |s: usize| match self.held(s) {
+                0 => prefix,
+                held => held,
+            };
+            let rows =
+                |s: usize| (position(s)..position(s) + self.layout.sequence(s).len()).map(|t| t as u32);
+            run.sequences.clone().flat_map(rows).collect::<Vec<_>>()
         };
         self.runs.iter().flat_map(run).collect()
+    }
+
+    /// The rotation of rotary encodings for the rows of this pass, computed once for all layers that use the
+    /// same `key`.
+    pub fn rotation(&self, key: usize, compute: impl FnOnce() -> Rotation) -> Arc<Rotation> {
+        let mut rotations = self.rotations.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(rotations.entry(key).or_insert_with(|| Arc::new(compute())))
     }
 
     /// Token types of all rows; virtual tokens have type 0.
@@ -121,8 +181,10 @@ impl<'a> Pass<'a> {
     /// # Errors
     /// As [`Adapter::prompt`] fails.
     pub fn join_prompts(&self, words: Tensor) -> Result<Tensor> {
-        let prompts = self.runs.iter().map(|r| r.adapter.prompt(&r.step)).collect::<Result<Vec<_>>>()?;
-        let promised = self.runs.iter().map(|r| r.adapter.prompt_tokens());
+        let prompt = |r: &Run<'a>| if self.run_starts(r) { r.adapter.prompt(&r.step) } else { Ok(None) };
+        let prompts = self.runs.iter().map(prompt).collect::<Result<Vec<_>>>()?;
+        let promised =
+            self.runs.iter().map(|r| if self.run_starts(r) { r.adapter.prompt_tokens() } else { 0 });
         keep_promises("prompt", promised, prompts.iter().map(Option::as_ref))?;
         let tokens = |s: usize| self.batch.sequence(s);
         self.prepend(words, &prompts.iter().map(Option::as_ref).collect::<Vec<_>>(), tokens)
@@ -138,25 +200,6 @@ impl<'a> Pass<'a> {
             let y = linear.forward(&x, self.step())?;
             run.adapter.linear(&run.step, site, &x, y, &linear.lend(self.step().params))
         })
-    }
-
-    /// Self-attention within each sequence: queries `[n, h e]`, keys and values `[n, g e]`, to the context
-    /// `[n, h e]` and what is to be added after the output projection.
-    ///
-    /// # Errors
-    /// As the hooks fail.
-    pub fn attention(&self, at: &AttentionSite<'_>, q: &Tensor, k: Tensor, v: Tensor) -> Result<Context> {
-        let prefixes =
-            self.runs.iter().map(|r| r.adapter.prefix(&r.step, at.layer)).collect::<Result<Vec<_>>>()?;
-        let rows = |s: usize| self.layout.sequence(s);
-        let keys: Vec<_> = prefixes.iter().map(|p| p.as_ref().map(|kv| &kv.key)).collect();
-        let values: Vec<_> = prefixes.iter().map(|p| p.as_ref().map(|kv| &kv.value)).collect();
-        let promised = self.runs.iter().map(|r| r.adapter.prefix_tokens());
-        keep_promises("prefix", promised, keys.iter().copied())?;
-        let (k, v) = (self.prepend(k, &keys, rows)?, self.prepend(v, &values, rows)?);
-        let dropout = self.attention_dropout(at, &[q, &k, &v]);
-        let context = q.attention(&k, &v, at.kv.heads(), &self.spans(&keys), at.mask, dropout)?;
-        self.add_attention(at, q, context)
     }
 
     /// A sublayer's output on its way to the residual stream: see [`Adapter::sublayer`].
@@ -253,85 +296,17 @@ impl<'a> Pass<'a> {
         let parts: Vec<&Tensor> = std::iter::once(&x).chain(heads.iter().copied().flatten()).collect();
         concat_rows(&parts)?.gather_rows(&index)
     }
-
-    /// Which keys each sequence's queries see: its own, after its run's prefix.
-    fn spans(&self, prefixes: &[Option<&Tensor>]) -> Vec<Span> {
-        let mut end = 0;
-        let mut spans = Vec::new();
-        for (run, prefix) in self.runs.iter().zip(prefixes) {
-            for sequence in run.sequences.clone() {
-                let queries = self.layout.sequence(sequence);
-                let start = end;
-                end += prefix.map_or(0, Tensor::rows) + queries.len();
-                spans.push(Span { queries, keys: start..end });
-            }
-        }
-        spans
-    }
-
-    fn attention_dropout(&self, at: &AttentionSite<'_>, inputs: &[&Tensor]) -> Option<AttentionDropout> {
-        let counter = self.step().dropout?;
-        let active = at.dropout > 0.0 && inputs.iter().any(|x| x.is_tracked());
-        let row_keys = || self.layout.keys(counter, at.dropout_site, self.layout.rows());
-        active.then(|| AttentionDropout { p: at.dropout, row_keys: row_keys() })
-    }
-
-    /// Adds what the adapters' own attention gives, before and after the output projection.
-    fn add_attention(&self, at: &AttentionSite<'_>, q: &Tensor, mut context: Tensor) -> Result<Context> {
-        let mut after = None;
-        for run in &self.runs {
-            let queries = if self.runs.len() == 1 { q.clone() } else { q.row_range(run.rows.clone())? };
-            match run.adapter.attention(&run.step, at.layer, &queries, at.kv)? {
-                Some(Addition::BeforeOutput(y)) => context = context.add(&self.place(run, y)?)?,
-                Some(Addition::AfterOutput(y)) => {
-                    let y = self.place(run, y)?;
-                    after = Some(match after {
-                        Some(sum) => y.add(&sum)?,
-                        None => y,
-                    });
-                }
-                None => {}
-            }
-        }
-        Ok(Context { context, after })
-    }
-
-    /// A run's rows among zeros for all others: `[n, d]`.
-    fn place(&self, run: &Run<'a>, y: Tensor) -> Result<Tensor> {
-        if self.runs.len() == 1 {
-            return Ok(y);
-        }
-        let zeros = |rows: usize| Tensor::zeros(y.device(), &[rows, y.cols()]);
-        let (before, after) = (zeros(run.rows.start), zeros(self.layout.rows() - run.rows.end));
-        concat_rows(&[&before, &y, &after])
-    }
-}
-
-/// A layer's self-attention as the pass needs to know it.
-pub struct AttentionSite<'a> {
-    /// The block.
-    pub layer: usize,
-    /// Its heads and projections.
-    pub kv: &'a dyn ProjectKv,
-    /// Which keys a query may see.
-    pub mask: Mask,
-    /// Dropout on the probabilities.
-    pub dropout: f32,
-    /// Its site number.
-    pub dropout_site: u64,
-}
-
-/// What self-attention gives.
-pub struct Context {
-    /// `[n, h e]`, for the output projection.
-    pub context: Tensor,
-    /// `[n, d]`, to be added after it.
-    pub after: Option<Tensor>,
 }
 
 impl<'a> Run<'a> {
-    fn new(member: &Member<'a>, first: usize, layout: &Layout, mode: &Mode) -> Result<Self> {
-        let sequences = first..first + member.sequences;
+    /// `prepared` is what the adapter prepared in an earlier pass of these sequences.
+    fn new(
+        member: &Member<'a>,
+        sequences: Range<usize>,
+        layout: &Layout,
+        mode: &Mode,
+        prepared: Option<Vec<Tensor>>,
+    ) -> Result<Self> {
         let row = |s: usize| if s < layout.sequences() { layout.sequence(s).start } else { layout.rows() };
         let rows = row(sequences.start)..row(sequences.end);
         let (tape, dropout) = match mode {
@@ -340,7 +315,10 @@ impl<'a> Run<'a> {
         };
         let layout = layout.part(sequences.clone());
         let mut step = Step { params: member.params, tape, dropout, prepared: Vec::new(), layout };
-        step.prepared = member.adapter.begin(&step)?;
+        step.prepared = match prepared {
+            Some(prepared) => prepared,
+            None => member.adapter.begin(&step)?,
+        };
         Ok(Self { adapter: member.adapter, step, sequences, rows, side: Vec::new() })
     }
 }
