@@ -97,8 +97,8 @@ impl Classifier {
 
     /// Trained values, and all values of the model with its adapter and head.
     pub fn sizes(&self) -> (usize, usize) {
-        let frozen =
-            self.backbone.weights().iter().filter_map(|w| w.frozen_value()).map(Tensor::len).sum::<usize>();
+        let weights = self.backbone.weights();
+        let frozen: usize = weights.iter().filter(|w| w.param().is_none()).map(|w| w.len()).sum();
         (self.params.count(), self.params.count() + frozen)
     }
 

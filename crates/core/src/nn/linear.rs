@@ -21,7 +21,7 @@ impl Linear {
     /// # Errors
     /// If `x` has another number of columns.
     pub fn forward(&self, x: &Tensor, step: &Step<'_>) -> Result<Tensor> {
-        let y = x.linear(&step.weight(&self.weight))?;
+        let y = step.product(x, &self.weight)?;
         match &self.bias {
             Some(bias) => y.add_row(&step.weight(bias)),
             None => Ok(y),
@@ -56,7 +56,10 @@ impl Base<'_> {
     /// # Errors
     /// If `x` has another number of columns.
     pub fn product(&self, x: &Tensor) -> Result<Tensor> {
-        x.linear(&self.linear.weight.value(self.params))
+        match self.linear.weight.blocks() {
+            Some(blocks) => x.linear_quantized(blocks),
+            None => x.linear(&self.linear.weight.value(self.params)),
+        }
     }
 
     /// The bias `[out]`, if there is one.
@@ -69,6 +72,9 @@ impl Base<'_> {
     /// # Errors
     /// Never on a well-formed weight.
     pub fn squared_row_norms(&self) -> Result<Tensor> {
+        if let Some(blocks) = self.linear.weight.blocks() {
+            return Ok(blocks.squared_row_norms());
+        }
         let weight = self.linear.weight.value(self.params);
         Ok(weight.mul(&weight)?.sum_rows())
     }

@@ -12,6 +12,7 @@ mod layout;
 mod loss;
 mod matmul;
 mod norm;
+mod quantized;
 mod reduce;
 
 pub use attention::AttentionDropout;
