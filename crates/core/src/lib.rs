@@ -41,7 +41,7 @@ pub use offshoot_kernels::quant::Format;
 pub use ops::{AttentionDropout, concat_rows, cross_entropy};
 pub use params::{Param, ParamId, Params};
 pub use pass::{AttentionSite, Context, Member, Mode, Pass};
-pub use quantized::{Quantized, SharedBytes};
+pub use quantized::{Quantized, SharedBytes, dequantize};
 pub use rng::Rng;
 pub use step::{Counter, Step};
 pub use tape::Tape;

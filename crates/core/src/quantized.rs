@@ -2,13 +2,27 @@
 
 use crate::buffer::Buffer;
 use crate::{Device, Error, Result, Tensor};
-use offshoot_kernels::quant::{Format, Matrix, dequantize, gather_rows, row_squares};
+use offshoot_kernels::quant::{self as kernel, Format, Matrix};
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
 /// Bytes that somebody owns: a vector, or a file mapped into memory.
 pub type SharedBytes = Arc<dyn AsRef<[u8]> + Send + Sync>;
+
+/// The elements of whole blocks, in f32.
+///
+/// # Errors
+/// [`Error::Invalid`] if the bytes are not whole blocks.
+pub fn dequantize(format: Format, bytes: &[u8]) -> Result<Vec<f32>> {
+    let (blocks, rest) = (bytes.len() / format.block_bytes(), bytes.len() % format.block_bytes());
+    if rest != 0 {
+        return Err(Error::invalid(format!("{} bytes are not whole blocks of {format}", bytes.len())));
+    }
+    let mut values = vec![0.0; blocks * format.block_elements()];
+    kernel::dequantize(format, bytes, &mut values);
+    Ok(values)
+}
 
 /// A quantised matrix `[rows, cols]`. Cloning shares the bytes.
 #[derive(Clone)]
@@ -101,7 +115,7 @@ impl Quantized {
 
     /// All values in f32, `[rows, cols]`: for merging and for training the matrix itself.
     pub fn dequantize(&self) -> Tensor {
-        self.computed(&self.shape, |out| dequantize(self.format, self.bytes(), out))
+        self.computed(&self.shape, |out| kernel::dequantize(self.format, self.bytes(), out))
     }
 
     /// Row `index[i]` as row `i`: an embedding. `[index.len(), cols]`.
@@ -112,12 +126,12 @@ impl Quantized {
         if let Some(&bad) = index.iter().find(|&&i| i as usize >= self.rows()) {
             return Err(Error::Index { op: "gather_rows", index: bad as usize, rows: self.rows() });
         }
-        Ok(self.computed(&[index.len(), self.cols()], |out| gather_rows(out, self.matrix(), index)))
+        Ok(self.computed(&[index.len(), self.cols()], |out| kernel::gather_rows(out, self.matrix(), index)))
     }
 
     /// The squared length of each row: `[rows]`.
     pub fn squared_row_norms(&self) -> Tensor {
-        self.computed(&[self.rows()], |out| row_squares(out, self.matrix()))
+        self.computed(&[self.rows()], |out| kernel::row_squares(out, self.matrix()))
     }
 
     pub(crate) fn matrix(&self) -> Matrix<'_> {
@@ -171,6 +185,13 @@ mod tests {
             (&[2, 3], vec![3.0, 4.0, 5.0, 6.0, 7.0, 8.0])
         );
         assert!(w.gather_rows(&[5]).is_err() && w.row_range(4..6).is_err());
+    }
+
+    #[test]
+    fn whole_blocks_become_values() {
+        let block = [&[0x00, 0x3c][..], &[3; 32]].concat();
+        assert_eq!(dequantize(Format::Q8_0, &block).unwrap(), [3.0; 32]);
+        assert!(dequantize(Format::Q8_0, &block[1..]).is_err());
     }
 
     #[test]

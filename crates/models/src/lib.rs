@@ -11,6 +11,7 @@ mod encoder;
 pub mod error;
 mod family;
 mod files;
+pub mod gguf;
 pub mod hub;
 mod model;
 mod pooling;
