@@ -134,6 +134,11 @@ impl Layout {
         self.offsets[..self.sequences()].iter().map(|&o| o as u32).collect()
     }
 
+    /// The last row of each sequence.
+    pub fn last_rows(&self) -> Vec<u32> {
+        self.offsets[1..].iter().map(|&end| end.saturating_sub(1) as u32).collect()
+    }
+
     /// The id of a sequence's data row.
     pub fn row_id(&self, index: usize) -> u64 {
         self.row_ids[index]
@@ -181,6 +186,7 @@ mod tests {
         assert_eq!([0, 1, 2].map(|s| layout.real(s)), [2..4, 4..5, 6..9]);
         assert_eq!([0, 1, 2].map(|s| layout.prompt(s)), [2, 0, 1]);
         assert_eq!(layout.first_rows(), [0, 4, 5]);
+        assert_eq!(layout.last_rows(), [3, 4, 8]);
     }
 
     #[test]

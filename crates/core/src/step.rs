@@ -1,6 +1,6 @@
 //! What every hook is told about the forward pass it runs in.
 
-use crate::{Layout, ParamId, Params, Result, Tape, Tensor, Weight};
+use crate::{Layout, OutputHead, ParamId, Params, Result, Tape, Tensor, Weight, linear_cross_entropy};
 use offshoot_kernels::dropout::row_key;
 
 /// Where dropout's randomness comes from: a counter, so that a mask never depends on the place in a batch.
@@ -37,11 +37,47 @@ impl<'a> Step<'a> {
         self.params.tensor(id, self.tape.as_ref())
     }
 
-    /// The value of a weight, tracked when it is trained.
+    /// The value of a weight, tracked when it is trained. A quantised one is unpacked whole: see
+    /// [`product`](Self::product) and [`rows_of`](Self::rows_of).
     pub fn weight(&self, weight: &Weight) -> Tensor {
         match weight.param() {
             Some(id) => self.param(id),
             None => weight.value(self.params),
+        }
+    }
+
+    /// `x Wᵀ` for `x` `[n, in]` and a weight `[out, in]` in any state: `[n, out]`. This is how a head that is
+    /// tied to the token table is applied.
+    ///
+    /// # Errors
+    /// If the inner sizes differ.
+    pub fn product(&self, x: &Tensor, weight: &Weight) -> Result<Tensor> {
+        match weight.blocks() {
+            Some(blocks) => x.linear_quantized(blocks),
+            None => x.linear(&self.weight(weight)),
+        }
+    }
+
+    /// The loss of hidden states `x` `[n, d]` through an output head `[vocab, d]` in any state: see
+    /// [`linear_cross_entropy`].
+    ///
+    /// # Errors
+    /// As [`linear_cross_entropy`].
+    pub fn cross_entropy(&self, x: &Tensor, head: &Weight, labels: &[u32]) -> Result<(Vec<f32>, Tensor)> {
+        match head.blocks() {
+            Some(blocks) => linear_cross_entropy(x, OutputHead::Quantized(blocks), labels),
+            None => linear_cross_entropy(x, OutputHead::Dense(&self.weight(head)), labels),
+        }
+    }
+
+    /// The rows of a table `[rows, d]` in any state: `[index.len(), d]`.
+    ///
+    /// # Errors
+    /// If an index is outside the table.
+    pub fn rows_of(&self, table: &Weight, index: &[u32]) -> Result<Tensor> {
+        match table.blocks() {
+            Some(blocks) => blocks.gather_rows(index),
+            None => self.weight(table).gather_rows(index),
         }
     }
 

@@ -1,6 +1,6 @@
-//! A backbone's or a head's tensor: frozen, unless a method moved it into [`Params`].
+//! A backbone's or a head's tensor: frozen, in f32 or quantised, unless a method moved it into [`Params`].
 
-use crate::{ParamId, Params, Result, Tensor};
+use crate::{ParamId, Params, Quantized, Result, Tensor};
 
 /// Where in a model a weight stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,19 +46,27 @@ pub struct Place {
 pub struct Weight {
     name: String,
     place: Place,
+    shape: Vec<usize>,
     state: State,
 }
 
 #[derive(Clone)]
 enum State {
     Frozen(Tensor),
+    Quantized(Quantized),
     Trainable(ParamId),
 }
 
 impl Weight {
     /// A frozen weight under its name in checkpoint files.
     pub fn frozen(name: impl Into<String>, place: Place, value: Tensor) -> Self {
-        Self { name: name.into(), place, state: State::Frozen(value.detach()) }
+        let shape = value.shape().to_vec();
+        Self { name: name.into(), place, shape, state: State::Frozen(value.detach()) }
+    }
+
+    /// A frozen matrix or table that stays in the blocks of its file.
+    pub fn quantized(name: impl Into<String>, place: Place, value: Quantized) -> Self {
+        Self { name: name.into(), place, shape: value.shape().to_vec(), state: State::Quantized(value) }
     }
 
     /// The name in checkpoint files.
@@ -71,38 +79,61 @@ impl Weight {
         self.place
     }
 
+    /// The sizes of the axes, in any state.
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// The number of values, in any state.
+    #[allow(clippy::len_without_is_empty)]
+    pub fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
     /// The handle, if it is trained.
     pub fn param(&self) -> Option<ParamId> {
         match &self.state {
-            State::Frozen(_) => None,
+            State::Frozen(_) | State::Quantized(_) => None,
             State::Trainable(id) => Some(*id),
         }
     }
 
-    /// Moves the weight into `params`, to be trained. Does nothing if it is trained already.
+    /// Moves the weight into `params`, to be trained; a quantised one in f32 from then on. Does nothing if it is trained already.
     ///
     /// # Errors
     /// [`Error::DuplicateParam`](crate::Error::DuplicateParam) if another parameter has its name.
     pub fn train(&mut self, params: &mut Params) -> Result<()> {
-        if let State::Frozen(value) = &self.state {
-            self.state = State::Trainable(params.insert(self.name.clone(), value.clone())?);
-        }
+        let value = match &self.state {
+            State::Frozen(value) => value.clone(),
+            State::Quantized(blocks) => blocks.dequantize(),
+            State::Trainable(_) => return Ok(()),
+        };
+        self.state = State::Trainable(params.insert(self.name.clone(), value)?);
         Ok(())
     }
 
-    /// The value, untracked; a trained weight's is looked up in `params`.
+    /// The value, untracked; a quantised weight's is unpacked whole, a trained weight's is looked up in `params`.
     pub fn value(&self, params: &Params) -> Tensor {
         match &self.state {
             State::Frozen(value) => value.clone(),
+            State::Quantized(blocks) => blocks.dequantize(),
             State::Trainable(id) => params.get(*id).value().clone(),
         }
     }
 
-    /// The frozen value, if it is frozen.
+    /// The frozen value, if it is frozen in f32.
     pub fn frozen_value(&self) -> Option<&Tensor> {
         match &self.state {
             State::Frozen(value) => Some(value),
-            State::Trainable(_) => None,
+            State::Quantized(_) | State::Trainable(_) => None,
+        }
+    }
+
+    /// The frozen value, if it is quantised.
+    pub fn blocks(&self) -> Option<&Quantized> {
+        match &self.state {
+            State::Quantized(blocks) => Some(blocks),
+            State::Frozen(_) | State::Trainable(_) => None,
         }
     }
 }

@@ -5,12 +5,13 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
 
 use offshoot_core::{
-    Activation, AttentionDropout, Device, Heads, Mask, Params, Result, Rng, Span, Step, Tape, Tensor,
-    concat_rows, cross_entropy,
+    Activation, AttentionDropout, Device, Format, Heads, Mask, Params, Quantized, Result, Rng, Span, Step,
+    Tape, Tensor, concat_rows, cross_entropy,
 };
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 
 /// The step of a difference. The inputs are of order 1, so the quotient's error is `h² f''' / 6`, below 1e-4
 /// here, plus a rounding of about 1e-7 in each output over `2 h`, which is 1e-5.
@@ -41,6 +42,8 @@ fn cases() -> Vec<Case> {
     vec![
         case("linear", &[&[3, 4], &[5, 4]], |x| x[0].linear(&x[1])),
         case("linear", &[&[2, 3, 4], &[5, 4]], |x| x[0].linear(&x[1])),
+        case("linear_quantized", &[&[3, 32]], |x| x[0].linear_quantized(&blocks(5))),
+        case("linear_quantized", &[&[7, 32]], |x| x[0].linear_quantized(&blocks(3))),
         case("matmul", &[&[3, 4], &[4, 5]], |x| x[0].matmul(&x[1])),
         case("add", &[&[3, 4], &[3, 4]], |x| x[0].add(&x[1])),
         case("sub", &[&[3, 4], &[3, 4]], |x| x[0].sub(&x[1])),
@@ -118,6 +121,15 @@ const PREFIX: [Rows; 1] = [(0..3, 0..5)];
 const RAGGED: [Rows; 3] = [(0..2, 0..2), (2..3, 2..5), (3..6, 5..8)];
 const CAUSAL: Mask = Mask::Causal { window: None };
 const WINDOW: Mask = Mask::Causal { window: Some(2) };
+
+/// A Q8_0 matrix `[rows, 32]` of uneven values below 1.
+fn blocks(rows: usize) -> Quantized {
+    // A scale of 1/128, the half 0x2000, and signed bytes.
+    let block = |row: usize| (0..32).map(move |i| (37 * i + 101 * row + 11) as u8);
+    let bytes: Vec<u8> = (0..rows).flat_map(|row| [0x00, 0x20].into_iter().chain(block(row))).collect();
+    let all = 0..bytes.len();
+    Quantized::new(&Device::cpu(), Format::Q8_0, [rows, 32], Arc::new(bytes), all).unwrap()
+}
 
 /// Attention of `x` = q `[nq, h 2]`, k and v `[nk, 2 2]`.
 fn attention(x: &[Tensor], query: usize, rows: &[Rows], mask: Mask) -> Result<Tensor> {

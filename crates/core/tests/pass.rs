@@ -255,7 +255,7 @@ fn the_pooler_has_one_row_per_sequence() {
     let pass = Pass::mixed(&batch, &members, Mode::Evaluate).unwrap();
     let place = Place { part: Part::Pooler, kind: Kind::Matrix };
     let weight = Weight::frozen("pooler", place, column(&[2.0]));
-    let linear = Linear { weight, bias: None, inputs: 1, outputs: 1 };
+    let linear = Linear { weight, bias: None, inputs: 1, outputs: 1, input_major: false };
     let y = pass.linear(at(Slot::Pooler), &linear, &column(&[1.0, 2.0, 3.0, 4.0])).unwrap();
     assert_eq!(y.to_vec(), [4.0, 240.0, 260.0, 280.0], "factor (2 (x + factor))");
 }
@@ -343,6 +343,7 @@ fn frozen_linear(inputs: usize, outputs: usize) -> Linear {
         bias: Some(Weight::frozen("bias", place(Kind::Bias), bias)),
         inputs,
         outputs,
+        input_major: false,
     }
 }
 

@@ -70,17 +70,46 @@ pub fn matmul(out: &mut [f32], a: Mat<'_>, b: Mat<'_>, alpha: f32, accumulate: b
     }
     let parallelism =
         if m * n * k <= SERIAL { ::gemm::Parallelism::None } else { ::gemm::Parallelism::Rayon(0) };
-    let stride = |s: usize| s as isize;
     // SAFETY: `out` is exactly m x n and exclusively borrowed; every index of both views is inside its slice,
-    // asserted above. Without `accumulate` the old content of `out` is not read.
+    // asserted above.
+    unsafe { into(out.as_mut_ptr(), n, (a, b), (alpha, accumulate), parallelism) };
+}
+
+/// The product of `a` and `b` into (or, with `accumulate`, onto) a rectangle of a larger matrix whose rows
+/// are `stride` apart, on the calling thread only. Nothing to sum leaves the rectangle as it is.
+///
+/// # Safety
+/// The rectangle `[a.rows, b.cols]` at `out` must be valid for reads and writes, and nobody else may touch
+/// it meanwhile.
+pub(crate) unsafe fn matmul_at(out: *mut f32, stride: usize, a: Mat<'_>, b: Mat<'_>, accumulate: bool) {
+    assert_eq!(a.cols, b.rows, "inner dimensions differ");
+    assert!(a.fits() && b.fits(), "view reaches outside its slice");
+    if a.rows > 0 && a.cols > 0 && b.cols > 0 {
+        // SAFETY: the caller's promise, and the assertions above.
+        unsafe { into(out, stride, (a, b), (1.0, accumulate), ::gemm::Parallelism::None) };
+    }
+}
+
+/// # Safety
+/// As [`matmul_at`]; the inner dimensions must agree and both views lie inside their slices. Without
+/// `accumulate` the old content of `out` is not read.
+unsafe fn into(
+    out: *mut f32,
+    out_stride: usize,
+    (a, b): (Mat<'_>, Mat<'_>),
+    (alpha, accumulate): (f32, bool),
+    parallelism: ::gemm::Parallelism,
+) {
+    let stride = |s: usize| s as isize;
+    // SAFETY: the caller's promise.
     unsafe {
         ::gemm::gemm(
-            m,
-            n,
-            k,
-            out.as_mut_ptr(),
+            a.rows,
+            b.cols,
+            a.cols,
+            out,
             1,
-            stride(n),
+            stride(out_stride),
             accumulate,
             a.data.as_ptr(),
             stride(a.col_stride),

@@ -74,7 +74,8 @@ impl Method for Config {
         check_size(INFO.name, "layers", layers, 1..=shape.layers)?;
         let first = shape.layers - layers;
         let prompts = (first..shape.layers).map(|layer| self.prompt(target, layer)).collect::<Result<_>>()?;
-        Ok(Box::new(LlamaAdapter { first, gate: self.gate, prompts }))
+        let after_output = self.gate == Gate::Scalar && target.backbone.adaption_after_output();
+        Ok(Box::new(LlamaAdapter { first, gate: self.gate, after_output, prompts }))
     }
 }
 
@@ -106,6 +107,8 @@ struct LlamaAdapter {
     /// The lowest layer that has a prompt.
     first: usize,
     gate: Gate,
+    /// Whether the second part joins after the output projection, as it does in peft on GPT-2.
+    after_output: bool,
     /// From `first` up.
     prompts: Vec<Prompt>,
 }
@@ -132,7 +135,11 @@ impl Adapter for LlamaAdapter {
             Gate::Heads => gate.tanh(),
             Gate::Scalar => gate,
         };
-        Ok(Some(Addition::BeforeOutput(context.mul_row(&spread(&gate, context.cols())?)?)))
+        let gated = context.mul_row(&spread(&gate, context.cols())?)?;
+        Ok(Some(match self.after_output {
+            true => Addition::AfterOutput(gated),
+            false => Addition::BeforeOutput(gated),
+        }))
     }
 }
 

@@ -111,9 +111,18 @@ struct Recorder(Mutex<BTreeMap<Site, Tensor>>);
 
 impl Adapter for Recorder {
     fn linear(&self, _: &Step<'_>, site: Site, _: &Tensor, y: Tensor, _: &Base<'_>) -> Result<Tensor> {
-        if matches!(site.slot, Slot::Key | Slot::Value) {
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(site, y.clone());
+        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match site.slot {
+            Slot::Key | Slot::Value => drop(seen.insert(site, y.clone())),
+            Slot::QueryKeyValue => {
+                let third = y.cols() / 3;
+                let part = |index: usize| y.columns(index * third..(index + 1) * third);
+                seen.insert(Site { slot: Slot::Key, ..site }, part(1)?);
+                seen.insert(Site { slot: Slot::Value, ..site }, part(2)?);
+            }
+            _ => {}
         }
+        drop(seen);
         Ok(y)
     }
 }

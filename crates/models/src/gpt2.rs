@@ -228,10 +228,11 @@ impl Backbone for Gpt2 {
     }
 
     fn projections(&self) -> Vec<(Site, &Linear)> {
-        let sites = |(layer, block): (usize, &'_ Block)| {
-            block.projections().map(|(slot, linear)| (Site { layer, slot }, linear))
-        };
-        self.blocks.iter().enumerate().flat_map(sites).collect()
+        let mut sites = Vec::new();
+        for (layer, block) in self.blocks.iter().enumerate() {
+            sites.extend(block.projections().map(|(slot, linear)| (Site { layer, slot }, linear)));
+        }
+        sites
     }
 
     fn weights(&self) -> Vec<&Weight> {

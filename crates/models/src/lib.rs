@@ -12,6 +12,7 @@ mod encoder;
 pub mod error;
 mod family;
 mod files;
+pub mod gguf;
 mod gpt2;
 pub mod hub;
 mod llama;

@@ -50,9 +50,11 @@ impl Reader<'_, '_> {
         part: Part,
         (inputs, outputs): (usize, usize),
     ) -> Result<Linear> {
-        let weight = self.weight(&weight(path), Place { part, kind: Kind::Matrix }, &[inputs, outputs])?;
+        let (name, place) = (weight(path), Place { part, kind: Kind::Matrix });
+        let full = format!("{}.{name}", self.prefix);
+        let (weight, input_major) = self.take.conv1d((&name, full), place, [inputs, outputs], self.device)?;
         let bias = Some(self.bias(path, part, outputs)?);
-        Ok(Linear { weight, bias, inputs, outputs, input_major: true })
+        Ok(Linear { weight, bias, inputs, outputs, input_major })
     }
 
     fn bias(&mut self, path: &str, part: Part, outputs: usize) -> Result<Weight> {

@@ -72,6 +72,7 @@ impl Classifier {
                 Ok(hidden.segment_mean(&real)?)
             }
             Pooling::Cls => Ok(hidden.gather_rows(&layout.first_rows())?),
+            Pooling::Last => Ok(hidden.gather_rows(&layout.last_rows())?),
             Pooling::Pooler => {
                 let first = hidden.gather_rows(&layout.first_rows())?;
                 self.backbone.pooler(&first, pass)?.ok_or_else(|| Error::invalid("this model has no pooler"))
@@ -97,8 +98,8 @@ impl Classifier {
 
     /// Trained values, and all values of the model with its adapter and head.
     pub fn sizes(&self) -> (usize, usize) {
-        let frozen =
-            self.backbone.weights().iter().filter_map(|w| w.frozen_value()).map(Tensor::len).sum::<usize>();
+        let weights = self.backbone.weights();
+        let frozen: usize = weights.iter().filter(|w| w.param().is_none()).map(|w| w.len()).sum();
         (self.params.count(), self.params.count() + frozen)
     }
 

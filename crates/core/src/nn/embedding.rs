@@ -15,6 +15,6 @@ impl Embedding {
     /// # Errors
     /// If an index is outside the table.
     pub fn forward(&self, index: &[u32], step: &Step<'_>) -> Result<Tensor> {
-        step.weight(&self.table).gather_rows(index)
+        step.rows_of(&self.table, index)
     }
 }

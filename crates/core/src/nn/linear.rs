@@ -23,7 +23,10 @@ impl Linear {
     /// # Errors
     /// If `x` has another number of columns.
     pub fn forward(&self, x: &Tensor, step: &Step<'_>) -> Result<Tensor> {
-        let y = x.linear(&step.weight(&self.weight))?;
+        let y = match self.input_major {
+            true => x.matmul(&step.weight(&self.weight))?,
+            false => step.product(x, &self.weight)?,
+        };
         match &self.bias {
             Some(bias) => y.add_row(&step.weight(bias)),
             None => Ok(y),
@@ -58,7 +61,12 @@ impl Base<'_> {
     /// # Errors
     /// If `x` has another number of columns.
     pub fn product(&self, x: &Tensor) -> Result<Tensor> {
-        x.linear(&self.linear.weight.value(self.params))
+        let weight = &self.linear.weight;
+        match (weight.blocks(), self.linear.input_major) {
+            (Some(blocks), false) => x.linear_quantized(blocks),
+            (None, false) => x.linear(&weight.value(self.params)),
+            (_, true) => x.matmul(&weight.value(self.params)),
+        }
     }
 
     /// The bias `[out]`, if there is one.
@@ -71,7 +79,15 @@ impl Base<'_> {
     /// # Errors
     /// Never on a well-formed weight.
     pub fn squared_row_norms(&self) -> Result<Tensor> {
+        if let Some(blocks) = self.linear.weight.blocks() {
+            return Ok(blocks.squared_row_norms());
+        }
         let weight = self.linear.weight.value(self.params);
-        Ok(weight.mul(&weight)?.sum_rows())
+        let squares = weight.mul(&weight)?;
+        if !self.linear.input_major {
+            return Ok(squares.sum_rows());
+        }
+        let ones = Tensor::full(squares.device(), &[1, squares.rows()], 1.0);
+        ones.matmul(&squares)?.reshape(&[squares.cols()])
     }
 }

@@ -2,8 +2,9 @@
 
 use super::{matrix_rows, shapes};
 use crate::buffer::Buffer;
-use crate::{Error, Result, Tensor};
+use crate::{Error, Quantized, Result, Tensor};
 use offshoot_kernels::gemm::{Mat, matmul};
+use offshoot_kernels::quant::{product, product_backward};
 use offshoot_kernels::{cross_entropy as kernel, elementwise};
 
 /// Values of logits that are computed at a time: 64 MiB of them and of their gradient.
@@ -17,18 +18,19 @@ const CHUNK: usize = 16 << 20;
 ///
 /// # Errors
 /// [`Error::Shapes`] if the sizes differ; [`Error::Index`] if a label is not a row of the head.
-pub fn linear_cross_entropy(x: &Tensor, head: &Tensor, labels: &[u32]) -> Result<(Vec<f32>, Tensor)> {
+pub fn linear_cross_entropy(x: &Tensor, head: OutputHead<'_>, labels: &[u32]) -> Result<(Vec<f32>, Tensor)> {
     check(x, head, labels)?;
     let device = x.device();
     let mut losses = vec![0.0; labels.len()];
+    let table = head.tensor();
     let mut grads = Grads {
         x: x.is_tracked().then(|| device.take(x.len())),
-        head: head.is_tracked().then(|| device.take(head.len())),
+        head: table.filter(|t| t.is_tracked()).map(|t| device.take(t.len())),
     };
     if let Some(head) = &mut grads.head {
         head.host_mut().fill(0.0);
     }
-    let rows = (CHUNK / matrix_rows(head).max(1)).max(1);
+    let rows = (CHUNK / head.shape().0.max(1)).max(1);
     for first in (0..labels.len()).step_by(rows) {
         let range = first..(first + rows).min(labels.len());
         chunk(x, head, (&labels[range.clone()], first), &mut losses[range], &mut grads);
@@ -36,8 +38,9 @@ pub fn linear_cross_entropy(x: &Tensor, head: &Tensor, labels: &[u32]) -> Result
     let total: f64 = losses.iter().map(|&loss| f64::from(loss)).sum();
     let mut y = device.take(1);
     y.host_mut().fill(total as f32);
-    let links = [(x.link(), grads.x), (head.link(), grads.head)];
-    let total = Tensor::output(device, &[1], y, &[x, head], move |dy| {
+    let links = [(x.link(), grads.x), (table.and_then(Tensor::link), grads.head)];
+    let inputs: Vec<&Tensor> = std::iter::once(x).chain(table).collect();
+    let total = Tensor::output(device, &[1], y, &inputs, move |dy| {
         let factor = dy.host().first().copied().unwrap_or(0.0);
         for (link, gradient) in links {
             if let (Some(link), Some(gradient)) = (link, gradient) {
@@ -49,6 +52,54 @@ pub fn linear_cross_entropy(x: &Tensor, head: &Tensor, labels: &[u32]) -> Result
     Ok((losses, total))
 }
 
+/// An output head `[vocab, d]`.
+#[derive(Clone, Copy)]
+pub enum OutputHead<'a> {
+    /// In f32, trained or not.
+    Dense(&'a Tensor),
+    /// In the blocks of its file.
+    Quantized(&'a Quantized),
+}
+
+impl<'a> OutputHead<'a> {
+    /// Rows and columns.
+    fn shape(self) -> (usize, usize) {
+        match self {
+            Self::Dense(table) => (matrix_rows(table), table.cols()),
+            Self::Quantized(table) => (table.rows(), table.cols()),
+        }
+    }
+
+    fn tensor(self) -> Option<&'a Tensor> {
+        match self {
+            Self::Dense(table) => Some(table),
+            Self::Quantized(_) => None,
+        }
+    }
+
+    /// `y = x Wᵀ`: `x` `[n, d]`, `y` `[n, vocab]`.
+    fn forward(self, y: &mut [f32], x: Mat<'_>, values: &[f32]) {
+        match self {
+            Self::Dense(table) => {
+                let (vocab, d) = self.shape();
+                matmul(y, x, Mat::new(table.host(), vocab, d).t(), 1.0, false);
+            }
+            Self::Quantized(table) => product(y, values, x.rows(), table.matrix()),
+        }
+    }
+
+    /// `dx = dy W`: `dx` `[n, d]`, `dy` `[n, vocab]`.
+    fn backward(self, dx: &mut [f32], dy: &[f32], n: usize) {
+        let (vocab, d) = self.shape();
+        match self {
+            Self::Dense(table) => {
+                matmul(dx, Mat::new(dy, n, vocab), Mat::new(table.host(), vocab, d), 1.0, false);
+            }
+            Self::Quantized(table) => product_backward(dx, dy, n, table.matrix()),
+        }
+    }
+}
+
 /// Gradients of the summed loss.
 struct Grads {
     /// `[n, d]`
@@ -57,10 +108,10 @@ struct Grads {
     head: Option<Buffer>,
 }
 
-fn check(x: &Tensor, head: &Tensor, labels: &[u32]) -> Result<()> {
-    let vocab = matrix_rows(head);
-    if x.cols() != head.cols() {
-        return Err(shapes("linear_cross_entropy", x, head.shape()));
+fn check(x: &Tensor, head: OutputHead<'_>, labels: &[u32]) -> Result<()> {
+    let (vocab, d) = head.shape();
+    if x.cols() != d {
+        return Err(shapes("linear_cross_entropy", x, &[vocab, d]));
     }
     if matrix_rows(x) != labels.len() {
         return Err(shapes("linear_cross_entropy", x, &[labels.len()]));
@@ -72,23 +123,28 @@ fn check(x: &Tensor, head: &Tensor, labels: &[u32]) -> Result<()> {
 }
 
 /// Losses and gradients of some rows, from `first` on.
-fn chunk(x: &Tensor, head: &Tensor, (labels, first): (&[u32], usize), losses: &mut [f32], grads: &mut Grads) {
-    let (n, d, vocab) = (labels.len(), x.cols(), matrix_rows(head));
-    let values = first * d..(first + n) * d;
-    let rows = Mat::new(&x.host()[values.clone()], n, d);
-    let table = Mat::new(head.host(), vocab, d);
+fn chunk(
+    x: &Tensor,
+    head: OutputHead<'_>,
+    (labels, first): (&[u32], usize),
+    losses: &mut [f32],
+    grads: &mut Grads,
+) {
+    let (n, (vocab, d)) = (labels.len(), head.shape());
+    let range = first * d..(first + n) * d;
+    let values = &x.host()[range.clone()];
+    let rows = Mat::new(values, n, d);
     let mut logits = x.device().take(n * vocab);
-    matmul(logits.host_mut(), rows, table.t(), 1.0, false);
+    head.forward(logits.host_mut(), rows, values);
     if grads.x.is_none() && grads.head.is_none() {
         return kernel::cross_entropy(losses, None, logits.host(), labels, 0.0);
     }
     let mut slope = x.device().take(n * vocab);
     kernel::cross_entropy(losses, Some(slope.host_mut()), logits.host(), labels, 0.0);
-    let slope = Mat::new(slope.host(), n, vocab);
     if let Some(dx) = &mut grads.x {
-        matmul(&mut dx.host_mut()[values], slope, table, 1.0, false);
+        head.backward(&mut dx.host_mut()[range], slope.host(), n);
     }
     if let Some(dhead) = &mut grads.head {
-        matmul(dhead.host_mut(), slope.t(), rows, 1.0, true);
+        matmul(dhead.host_mut(), Mat::new(slope.host(), n, vocab).t(), rows, 1.0, true);
     }
 }

@@ -13,12 +13,13 @@ mod lm_loss;
 mod loss;
 mod matmul;
 mod norm;
+mod quantized;
 mod reduce;
 mod rope;
 
 pub use attention::AttentionDropout;
 pub use layout::concat_rows;
-pub use lm_loss::linear_cross_entropy;
+pub use lm_loss::{OutputHead, linear_cross_entropy};
 pub use loss::cross_entropy;
 pub use rope::Rotation;
 

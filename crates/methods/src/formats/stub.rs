@@ -63,7 +63,7 @@ impl Stub {
         let matrix =
             weight(format!("{module}.weight"), Place { part, kind: Kind::Matrix }, &[outputs, inputs]);
         let bias = weight(format!("{module}.bias"), Place { part, kind: Kind::Bias }, &[outputs]);
-        Linear { weight: matrix, bias: Some(bias), inputs, outputs }
+        Linear { weight: matrix, bias: Some(bias), inputs, outputs, input_major: false }
     }
 }
 
@@ -107,6 +107,7 @@ impl Backbone for Stub {
             Slot::Key => ["attention.self.key", "attention.k_lin"],
             Slot::Value => ["attention.self.value", "attention.v_lin"],
             Slot::Output => ["attention.output.dense", "attention.out_lin"],
+            Slot::QueryKeyValue => ["attention.self.all", "attention.all"],
             Slot::Up | Slot::Gate => ["intermediate.dense", "ffn.lin1"],
             Slot::Down => ["output.dense", "ffn.lin2"],
         };

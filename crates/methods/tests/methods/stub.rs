@@ -40,7 +40,7 @@ impl Stub {
             let name = format!("{layer}.{slot:?}");
             let weight = zeros(format!("{name}.weight"), Kind::Matrix, &[outputs, inputs]);
             let bias = Some(zeros(format!("{name}.bias"), Kind::Bias, &[outputs]));
-            (Site { layer, slot }, Linear { weight, bias, inputs, outputs })
+            (Site { layer, slot }, Linear { weight, bias, inputs, outputs, input_major: false })
         };
         let block = |layer| {
             let square =

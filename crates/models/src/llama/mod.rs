@@ -14,7 +14,7 @@ use crate::reader::Reader;
 use crate::{Pooling, Result};
 use block::Block;
 use offshoot_core::nn::{Embedding, Linear, Norm, RmsNorm};
-use offshoot_core::{Backbone, Kind, Part, Pass, Place, Shape, Site, Slot, Sublayer, Tensor, Weight};
+use offshoot_core::{Backbone, Kind, Part, Pass, Place, Shape, Site, Sublayer, Tensor, Weight};
 use settings::Settings;
 
 /// A family of this kind, by its name, summary, reader and the stem of its classes.
@@ -107,10 +107,11 @@ impl Backbone for Llama {
     }
 
     fn projections(&self) -> Vec<(Site, &Linear)> {
-        let sites = |(layer, block): (usize, &'_ Block)| {
-            block.projections().map(|(slot, linear)| (Site { layer, slot }, linear))
-        };
-        self.blocks.iter().enumerate().flat_map(sites).collect()
+        let mut sites = Vec::new();
+        for (layer, block) in self.blocks.iter().enumerate() {
+            sites.extend(block.projections().map(|(slot, linear)| (Site { layer, slot }, linear)));
+        }
+        sites
     }
 
     fn weights(&self) -> Vec<&Weight> {

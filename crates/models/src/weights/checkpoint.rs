@@ -1,12 +1,17 @@
 //! A model's weights on disk, one file or sharded.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use offshoot_core::{Device, Quantized};
 use serde::Deserialize;
 
+use super::dtype::Dtype;
 use super::header::{self, TensorInfo};
 use super::map::Map;
+use super::stored::{GgufEntry, Stored};
 use crate::error::{Error, Result};
 use crate::files;
 
@@ -19,7 +24,7 @@ pub const INDEX: &str = "model.safetensors.index.json";
 #[derive(Debug)]
 pub struct Checkpoint {
     path: PathBuf,
-    files: Vec<Map>,
+    files: Vec<Arc<Map>>,
     tensors: BTreeMap<String, Place>,
 }
 
@@ -30,6 +35,7 @@ struct Place {
     info: TensorInfo,
     start: usize,
     end: usize,
+    stored: Stored,
 }
 
 impl Checkpoint {
@@ -73,14 +79,28 @@ impl Checkpoint {
         let map = Map::open(path)?;
         let entries = header::parse(map.bytes()).map_err(|reason| Error::checkpoint(path, reason))?;
         for header::Entry { name, info, start, end } in entries {
-            let place = Place { file: self.files.len(), info, start, end };
+            let place = Place { file: self.files.len(), info, start, end, stored: Stored::Plain };
             if let Some(first) = self.tensors.insert(name.clone(), place) {
                 let other = self.files[first.file].path().display();
                 return Err(Error::checkpoint(path, format!("tensor `{name}` is also in {other}; keep one")));
             }
         }
-        self.files.push(map);
+        self.files.push(Arc::new(map));
         Ok(())
+    }
+
+    /// The tensors of a GGUF file, under the names and in the layout of Hugging Face files.
+    pub(crate) fn of_gguf(map: &Arc<Map>, entries: Vec<GgufEntry>) -> Result<Self> {
+        let mut tensors = BTreeMap::new();
+        for GgufEntry { name, format, shape, range, stored } in entries {
+            let info = TensorInfo { dtype: Dtype::of(format), shape, bytes: range.len() };
+            let place = Place { file: 0, info, start: range.start, end: range.end, stored };
+            if tensors.insert(name.clone(), place).is_some() {
+                let reason = format!("two tensors are `{name}`; convert the model again");
+                return Err(Error::checkpoint(map.path(), reason));
+            }
+        }
+        Ok(Self { path: map.path().to_path_buf(), files: vec![Arc::clone(map)], tensors })
     }
 
     /// Every tensor of the index must be in the shard that it names.
@@ -121,22 +141,54 @@ impl Checkpoint {
         self.tensors.values().map(|place| place.info.bytes).sum()
     }
 
-    /// Reads a tensor, row-major; F64, F16 and BF16 are converted.
+    /// Reads a tensor, row-major; F64, F16, BF16 and blocks are converted.
     ///
     /// # Errors
-    /// If there is no such tensor, or if its dtype is not one of those four.
+    /// If there is no such tensor, or if its dtype is not one of those.
     pub fn read_f32(&self, name: &str) -> Result<Vec<f32>> {
         let missing = || Error::checkpoint(&self.path, format!("there is no tensor `{name}`"));
         let place = self.tensors.get(name).ok_or_else(missing)?;
         let map = &self.files[place.file];
         let dtype = place.info.dtype;
-        let values = dtype.decode(&map.bytes()[place.start..place.end]).ok_or_else(|| {
+        let bytes = place.stored.rows(&place.info, &map.bytes()[place.start..place.end]);
+        let values = dtype.decode(&bytes).ok_or_else(|| {
             let reason =
                 format!("tensor `{name}` is {dtype}, which is not read; convert it to F32, F16, BF16 or F64");
             Error::checkpoint(map.path(), reason)
         })?;
         map.release(place.start..place.end);
-        Ok(values)
+        Ok(place.stored.values(&place.info, values))
+    }
+
+    /// A matrix of a GGUF file as it lies there, if it is one that is kept in blocks or halfs. Where the rows
+    /// have another order there, they are copied; nothing else is.
+    pub(crate) fn blocks(&self, name: &str, device: &Device) -> Option<Quantized> {
+        let place = self.tensors.get(name).filter(|place| place.stored != Stored::Transposed)?;
+        Self::in_place(place, &self.files[place.file], device)
+    }
+
+    /// A matrix that a GGUF file has as `[out, in]` and transformers as `[in, out]`: `[out, in]`.
+    pub(crate) fn transposed_blocks(&self, name: &str, device: &Device) -> Option<Quantized> {
+        let place = self.tensors.get(name).filter(|place| place.stored == Stored::Transposed)?;
+        Self::in_place(place, &self.files[place.file], device)
+    }
+
+    fn in_place(place: &Place, map: &Arc<Map>, device: &Device) -> Option<Quantized> {
+        let format = place.stored.format(&place.info)?;
+        let shape = match (place.info.shape.as_slice(), place.stored) {
+            (&[inputs, outputs], Stored::Transposed) => [outputs, inputs],
+            (&[rows, cols], _) => [rows, cols],
+            _ => return None,
+        };
+        let range = place.start..place.end;
+        let blocks = match place.stored.rows(&place.info, &map.bytes()[range.clone()]) {
+            Cow::Borrowed(_) => Quantized::new(device, format, shape, Arc::clone(map) as _, range),
+            Cow::Owned(copy) => {
+                let all = 0..copy.len();
+                Quantized::new(device, format, shape, Arc::new(copy), all)
+            }
+        };
+        blocks.ok()
     }
 }
 

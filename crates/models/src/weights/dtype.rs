@@ -1,8 +1,9 @@
-//! The element types that a safetensors file may name.
+//! The element types of files.
 
 use std::fmt;
 
 use half::{bf16, f16};
+use offshoot_core::{Format, dequantize};
 
 /// The type of a tensor's elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +16,8 @@ pub enum Dtype {
     F16,
     /// The upper half of an f32.
     Bf16,
+    /// Blocks of a GGUF file.
+    Blocks(Format),
     /// One that the format knows and this crate does not read.
     Other {
         /// As the file names it.
@@ -58,12 +61,13 @@ impl Dtype {
         }
     }
 
-    /// Bits of one element.
+    /// Bits of one element; of blocks, on average and rounded down.
     pub(crate) fn bits(self) -> usize {
         match self {
             Self::F64 => 64,
             Self::F32 => 32,
             Self::F16 | Self::Bf16 => 16,
+            Self::Blocks(format) => 8 * format.block_bytes() / format.block_elements(),
             Self::Other { bits, .. } => bits,
         }
     }
@@ -75,7 +79,18 @@ impl Dtype {
             Self::F32 => Some(each(bytes, f32::from_le_bytes)),
             Self::F16 => Some(each(bytes, |b| f16::from_le_bytes(b).to_f32())),
             Self::Bf16 => Some(each(bytes, |b| bf16::from_le_bytes(b).to_f32())),
+            Self::Blocks(format) => dequantize(format, bytes).ok(),
             Self::Other { .. } => None,
+        }
+    }
+
+    /// The format of a GGUF file as an element type.
+    pub(crate) fn of(format: Format) -> Self {
+        match format {
+            Format::F32 => Self::F32,
+            Format::F16 => Self::F16,
+            Format::Bf16 => Self::Bf16,
+            blocks => Self::Blocks(blocks),
         }
     }
 }
@@ -92,6 +107,7 @@ impl fmt::Display for Dtype {
             Self::F32 => "F32",
             Self::F16 => "F16",
             Self::Bf16 => "BF16",
+            Self::Blocks(format) => format.name(),
             Self::Other { name, .. } => name,
         })
     }

@@ -52,3 +52,9 @@ impl Map {
         let _ = range;
     }
 }
+
+impl AsRef<[u8]> for Map {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}

@@ -7,6 +7,7 @@ mod checkpoint;
 mod dtype;
 mod header;
 mod map;
+mod stored;
 mod take;
 #[cfg(test)]
 mod tests;
@@ -16,5 +17,7 @@ pub(crate) use checkpoint::weight_map;
 pub use checkpoint::{Checkpoint, INDEX, SINGLE};
 pub use dtype::Dtype;
 pub use header::TensorInfo;
+pub(crate) use map::Map;
+pub(crate) use stored::{GgufEntry, Stored};
 pub use take::{Notes, Take};
 pub use write::{Named, Tensors, read_tensors, write_file, write_safetensors};

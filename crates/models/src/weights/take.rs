@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use offshoot_core::{Device, Place, Tensor, Weight};
+use offshoot_core::{Device, Kind, Place, Quantized, Tensor, Weight};
 
 use super::checkpoint::Checkpoint;
 use crate::error::{Error, Result};
@@ -62,7 +62,8 @@ impl<'a> Take<'a> {
 
     /// A frozen weight of a model that must be there with this shape, found under `file` and called `name` from
     /// then on. One that is missing is reported at the end: until then an empty tensor stands for it, because
-    /// a shape that no file confirms must not be allocated.
+    /// a shape that no file confirms must not be allocated. A matrix or table that a GGUF file keeps in blocks or
+    /// halfs stays as it lies there.
     ///
     /// # Errors
     /// Never on a tensor that was read.
@@ -73,9 +74,48 @@ impl<'a> Take<'a> {
         shape: &[usize],
         device: &Device,
     ) -> Result<Weight> {
+        if matches!(place.kind, Kind::Matrix | Kind::Table)
+            && let Some(blocks) = self.blocks(file, shape, device)
+        {
+            return Ok(Weight::quantized(name, place, blocks));
+        }
         let values = self.tensor(file, shape);
         let shape = if values.is_empty() { &[0] } else { shape };
         Ok(Weight::frozen(name, place, Tensor::new(device, shape, &values)?))
+    }
+
+    /// A projection that transformers has as `[in, out]` (GPT-2's `Conv1D`), and whether it stands that way: a
+    /// GGUF file has it as `[out, in]`, and it stays as it lies there. `shape` is `[in, out]`.
+    ///
+    /// # Errors
+    /// Never on a tensor that was read.
+    pub fn conv1d(
+        &mut self,
+        (file, name): (&str, String),
+        place: Place,
+        shape: [usize; 2],
+        device: &Device,
+    ) -> Result<(Weight, bool)> {
+        let found = self.find(file).filter(|found| self.has(found, &shape));
+        if let Some(found) = found
+            && let Some(blocks) = self.checkpoint.transposed_blocks(&found, device)
+        {
+            self.taken.insert(found);
+            return Ok((Weight::quantized(name, place, blocks), false));
+        }
+        Ok((self.weight((file, name), place, &shape, device)?, true))
+    }
+
+    /// A matrix that may stay in its blocks, if it is one and has this shape.
+    fn blocks(&mut self, name: &str, shape: &[usize], device: &Device) -> Option<Quantized> {
+        let found = self.find(name).filter(|found| self.has(found, shape))?;
+        let blocks = self.checkpoint.blocks(&found, device)?;
+        self.taken.insert(found);
+        Some(blocks)
+    }
+
+    fn has(&self, found: &str, shape: &[usize]) -> bool {
+        self.checkpoint.info(found).is_some_and(|info| info.shape == shape)
     }
 
     /// A tensor that may be absent; if it is there, it must have this shape.

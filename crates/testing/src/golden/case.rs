@@ -50,6 +50,8 @@ pub struct Settings {
 pub enum Task {
     /// One class for each sequence.
     Classification,
+    /// The next token.
+    CausalLm,
 }
 
 /// The optimizer of a case.
@@ -93,9 +95,11 @@ pub enum Schedule {
 pub struct Expected {
     /// The batch, packed.
     pub batch: Batch,
-    /// The class of each sequence.
+    /// The class of each sequence, in classification.
     pub labels: Vec<u32>,
-    /// `[sequences, classes]`, before the first step.
+    /// For each sequence which of its tokens are to be predicted, in language modelling.
+    pub predicted: Vec<Vec<bool>>,
+    /// `[sequences, classes]` or `[sequences, virtual + tokens, vocab]`, before the first step.
     pub logits: (Vec<usize>, Vec<f32>),
     /// The trained tensors before the first step.
     pub before: Tensors,
@@ -128,8 +132,20 @@ impl Expected {
         }
         let integers = |name| integers(&file.tensor(name).context(name)?);
         expected.batch = batch(&integers("input_ids")?, &integers("attention_mask")?)?;
-        expected.labels = integers("labels")?.1;
+        let labels = signed(&file.tensor("labels")?)?;
+        match labels.0.as_slice() {
+            [_] => expected.labels = labels.1.iter().map(|&l| u32::try_from(l)).collect::<Result<_, _>>()?,
+            [_, width] => expected.predicted = predicted(&expected.batch, &labels.1, *width)?,
+            shape => bail!("`labels` is {shape:?}"),
+        }
         Ok(expected)
+    }
+
+    /// How many losses the mean is over.
+    pub fn labelled(&self, first_too: bool) -> usize {
+        let skip = usize::from(!first_too);
+        let wanted = |row: &Vec<bool>| row.iter().skip(skip).filter(|wanted| **wanted).count();
+        self.labels.len() + self.predicted.iter().map(wanted).sum::<usize>()
     }
 
     /// Puts a tensor where its name says. The batch's are taken together, later.
@@ -160,10 +176,29 @@ fn floats(view: &TensorView<'_>) -> Result<(Vec<usize>, Vec<f32>)> {
 
 /// Shape and values, none of them negative.
 fn integers(view: &TensorView<'_>) -> Result<(Vec<usize>, Vec<u32>)> {
+    let (shape, values) = signed(view)?;
+    let values = values.into_iter().map(u32::try_from).collect::<Result<_, _>>()?;
+    Ok((shape, values))
+}
+
+/// Shape and values.
+fn signed(view: &TensorView<'_>) -> Result<(Vec<usize>, Vec<i64>)> {
     ensure!(view.dtype() == Dtype::I64, "is {:?}, not I64", view.dtype());
-    let value = |b: &[u8]| Ok(u32::try_from(i64::from_le_bytes(b.try_into()?))?);
+    let value = |b: &[u8]| Ok(i64::from_le_bytes(b.try_into()?));
     let values = view.data().chunks_exact(8).map(value).collect::<Result<_>>()?;
     Ok((view.shape().to_vec(), values))
+}
+
+/// Which tokens have a label; it must be the token itself.
+fn predicted(batch: &Batch, labels: &[i64], width: usize) -> Result<Vec<Vec<bool>>> {
+    const NONE: i64 = -100;
+    let row = |(sequence, labels): (usize, &[i64])| {
+        let ids = &batch.ids()[batch.sequence(sequence)];
+        let own = ids.iter().zip(labels).all(|(&id, &label)| label == NONE || label == i64::from(id));
+        ensure!(own, "sequence {sequence} has a label that is not its token");
+        Ok(labels[..ids.len()].iter().map(|&label| label != NONE).collect())
+    };
+    labels.chunks(width.max(1)).enumerate().map(row).collect()
 }
 
 /// The real tokens of `ids` `[sequences, tokens]`, of which `mask` says how many each sequence begins with.

@@ -8,6 +8,7 @@ mod case;
 mod compare;
 mod names;
 mod replay;
+mod subject;
 
 pub use case::{Case, Expected, Optimizer, Settings};
 pub use compare::{AFTER, GRADIENTS, LOGITS, LOSSES, NOISE, NOISE_ERROR, Report};

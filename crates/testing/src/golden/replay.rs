@@ -1,14 +1,15 @@
 //! Doing what the library did in a case.
 
+use super::case::Task;
+use super::subject::Subject;
 use super::{Case, Expected, Report};
 use anyhow::{Context, Result, bail, ensure};
 use offshoot_core::optim::{AdamW, Settings};
-use offshoot_core::{Device, Mode, Param, Params, Pass, Rng, Tape, Tensor, cross_entropy};
+use offshoot_core::{Device, Mode, Param, Params, Tape};
 use offshoot_methods::MethodConfig;
 use offshoot_methods::formats::{CONFIG_FILE, Format, Imported, Tensors, import};
-use offshoot_models::Model;
 use offshoot_models::weights::read_tensors;
-use offshoot_train::Classifier;
+use offshoot_models::{LoadOptions, Model};
 use std::path::Path;
 
 /// The names of the networks that compute virtual tokens. The libraries save what they compute, not them.
@@ -21,49 +22,53 @@ const NETWORKS: [&str; 2] = ["prompt_encoder.mlp_head.", "prompt_encoder.transfo
 /// If something cannot be loaded or built, or if the trained tensors are not the reference's; the message
 /// names them.
 pub fn replay(case: &Case) -> Result<Report> {
-    let model = Model::load(&case.folder.join(&case.settings.model), None, &Device::cpu())?;
-    let served = classifier(case, &model, Tensors::new())?;
+    let task = match case.settings.task {
+        Task::Classification => offshoot_models::Task::Classification,
+        Task::CausalLm => offshoot_models::Task::LanguageModel,
+    };
+    let options = LoadOptions { task, ..LoadOptions::default() };
+    let model = Model::open(&case.folder.join(&case.settings.model), &options, &Device::cpu())?;
+    let served = subject(case, &model, Tensors::new())?;
     if case.settings.method == "none" {
         return untrained(case, &served);
     }
-    let mut trained = classifier(case, &model, network(&case.expected.before))?;
-    matched(&trained.params, &case.expected)?;
-    let mut report = Report::new((trained.params.count(), case.settings.trainable));
-    report.logits(&evaluate(&served, &case.expected)?.0, &case.expected.logits.1);
+    let mut trained = subject(case, &model, network(&case.expected.before))?;
+    matched(trained.params(), &case.expected)?;
+    let mut report = Report::new((trained.params().count(), case.settings.trainable));
+    let (ours, theirs) = served.logits(&case.expected)?;
+    report.logits(&ours, &theirs);
     train(case, &mut trained, &mut report)?;
     Ok(report)
 }
 
 /// A case that trains nothing: the head stands in the parameters all the same, but takes no step.
-fn untrained(case: &Case, served: &Classifier) -> Result<Report> {
+fn untrained(case: &Case, served: &Subject) -> Result<Report> {
     let expected = &case.expected;
     ensure!(
         expected.before.is_empty(),
         "the method `none` trains nothing, and the case has `before` tensors"
     );
-    let (logits, loss) = evaluate(served, expected)?;
+    let (ours, theirs) = served.logits(expected)?;
     let mut report = Report::new((0, case.settings.trainable));
-    report.logits(&logits, &expected.logits.1);
-    report.losses(&[loss], &case.settings.losses);
+    report.logits(&ours, &theirs);
+    report.losses(&[evaluate(served, expected)?], &case.settings.losses);
     Ok(report)
 }
 
 /// The model with the case's method and head. Their values are those that were saved, with `network` beside;
 /// without saved ones, those of `before`.
-fn classifier(case: &Case, model: &Model, network: Tensors) -> Result<Classifier> {
-    let mut rng = Rng::new(0);
+fn subject(case: &Case, model: &Model, network: Tensors) -> Result<Subject> {
     let classes = case.expected.logits.0.last().copied().unwrap_or(0);
-    let (head, _) = model.new_head(classes, &mut rng)?;
     let Some(folder) = &case.settings.adapter else {
-        let mut classifier = Classifier::with_head(model, &without_adapter(case)?, head, &mut rng)?;
-        set(&mut classifier.params, &case.expected.before)?;
-        return Ok(classifier);
+        let mut subject = Subject::new(model, case.settings.task, &without_adapter(case)?, classes)?;
+        set(subject.params_mut(), &case.expected.before)?;
+        return Ok(subject);
     };
     let mut imported = read(&case.folder.join(folder), network, model)?;
-    let mut classifier = Classifier::with_head(model, &imported.method, head, &mut rng)?;
-    complete_head(&mut imported, &classifier, &case.expected.before);
-    imported.load_into(&mut classifier.params)?;
-    Ok(classifier)
+    let mut subject = Subject::new(model, case.settings.task, &imported.method, classes)?;
+    complete_head(&mut imported, &subject, &case.expected.before);
+    imported.load_into(subject.params_mut())?;
+    Ok(subject)
 }
 
 /// The method of a case that has no adapter's files. `none` is a head without steps.
@@ -84,9 +89,9 @@ fn read(folder: &Path, network: Tensors, model: &Model) -> Result<Imported> {
 }
 
 /// Takes a head that the adapter's files do not hold from `before`, or else leaves it the checkpoint's.
-fn complete_head(imported: &mut Imported, classifier: &Classifier, before: &Tensors) {
-    for weight in classifier.head.weights() {
-        let value = weight.value(&classifier.params);
+fn complete_head(imported: &mut Imported, subject: &Subject, before: &Tensors) {
+    for weight in subject.head() {
+        let value = weight.value(subject.params());
         let own = || (value.shape().to_vec(), value.to_vec());
         let value = || before.get(weight.name()).cloned().unwrap_or_else(own);
         imported.head.entry(weight.name().to_owned()).or_insert_with(value);
@@ -129,43 +134,31 @@ fn matched(params: &Params, expected: &Expected) -> Result<()> {
     Ok(())
 }
 
-/// The logits and the loss.
-fn evaluate(classifier: &Classifier, expected: &Expected) -> Result<(Vec<f32>, f32)> {
-    let (logits, loss) = forward(classifier, expected, Mode::Evaluate)?;
-    Ok((logits.to_vec(), mean(&loss, expected)))
-}
-
-/// The logits `[sequences, classes]` and the summed loss.
-fn forward(classifier: &Classifier, expected: &Expected, mode: Mode) -> Result<(Tensor, Tensor)> {
-    let mut pass = Pass::new(&expected.batch, classifier.adapter.as_ref(), &classifier.params, mode)?;
-    let logits = classifier.logits(&mut pass)?;
-    let loss = cross_entropy(&logits, &expected.labels, 0.0)?;
-    Ok((logits, loss))
-}
-
-fn mean(loss: &Tensor, expected: &Expected) -> f32 {
-    loss.to_vec().iter().sum::<f32>() / expected.labels.len() as f32
+/// The mean loss.
+fn evaluate(subject: &Subject, expected: &Expected) -> Result<f32> {
+    Ok(subject.loss(expected, Mode::Evaluate)?.value() / subject.labelled(expected) as f32)
 }
 
 /// Takes the case's steps from `before`, and compares on the way.
-fn train(case: &Case, classifier: &mut Classifier, report: &mut Report) -> Result<()> {
+fn train(case: &Case, subject: &mut Subject, report: &mut Report) -> Result<()> {
     let expected = &case.expected;
-    set(&mut classifier.params, &expected.before)?;
-    let (settings, mut optimizer) = (settings(case), AdamW::new(&classifier.params));
+    set(subject.params_mut(), &expected.before)?;
+    let (settings, mut optimizer) = (settings(case), AdamW::new(subject.params()));
+    let labelled = subject.labelled(expected) as f32;
     let mut losses = Vec::new();
     for step in 0..case.settings.steps {
         let tape = Tape::new();
-        let (_, loss) = forward(classifier, expected, Mode::Train(tape.clone(), None))?;
-        losses.push(mean(&loss, expected));
-        tape.backward(&loss, 1.0 / expected.labels.len() as f32)?;
+        let loss = subject.loss(expected, Mode::Train(tape.clone(), None))?;
+        losses.push(loss.value() / labelled);
+        tape.backward(&loss, 1.0 / labelled)?;
         if step == 0 {
-            gradients(&classifier.params, expected, report);
+            gradients(subject.params(), expected, report);
         }
-        optimizer.step(&mut classifier.params, &settings, 1.0)?;
+        optimizer.step(subject.params_mut(), &settings, 1.0)?;
     }
-    losses.push(evaluate(classifier, expected)?.1);
+    losses.push(evaluate(subject, expected)?);
     report.losses(&losses, &case.settings.losses);
-    after(&classifier.params, expected, report);
+    after(subject.params(), expected, report);
     Ok(())
 }
 

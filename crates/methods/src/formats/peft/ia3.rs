@@ -3,7 +3,7 @@
 //!
 //! The tensors say which modules and which way; `target_modules` and `feedforward_modules` only say it again.
 
-use super::{Given, Loaded, MODULES, Written, prefixed, unknown_tensors};
+use super::{Given, Loaded, MODULES, Written, input_major, prefixed, unknown_tensors};
 use crate::formats::fields::Fields;
 use crate::formats::sites::{Choice, endings, modules};
 use crate::formats::{CONFIG_FILE, Export};
@@ -21,7 +21,7 @@ pub(super) fn export(export: &Export<'_>, settings: &ia3::Config) -> Result<Writ
         modules_at(export, &settings.targets).into_iter().chain(feedforward.clone()).collect();
     let fields = json!({
         "exclude_modules": null,
-        "fan_in_fan_out": false,
+        "fan_in_fan_out": input_major(export.backbone),
         "feedforward_modules": feedforward,
         "init_ia3_weights": true,
         "target_modules": targets,
@@ -41,7 +41,7 @@ fn modules_at(export: &Export<'_>, slots: &[Slot]) -> Vec<String> {
 
 pub(super) fn import(mut fields: Fields<'_>, given: Given<'_>) -> Result<Loaded> {
     fields.inert(&["exclude_modules", "feedforward_modules", "init_ia3_weights", "target_modules"]);
-    fields.must_be("fan_in_fan_out", false, "weights are stored [out, in] here");
+    fields.inert(&["fan_in_fan_out"]);
     fields.finish()?;
     let modules = modules(given.backbone);
     let site = |name: &str| name.strip_suffix(SUFFIX).and_then(|module| modules.get(module)).copied();

@@ -5,7 +5,7 @@
 //! of `rank_pattern` and `alpha_pattern` are regular expressions in peft, and module paths or their ends
 //! here. Where several fit a module, the first one counts; peft writes them sorted, and ours always are.
 
-use super::{Given, Loaded, MODULES, Written, prefixed, unknown_tensors};
+use super::{Given, Loaded, MODULES, Written, input_major, prefixed, unknown_tensors};
 use crate::formats::fields::Fields;
 use crate::formats::sites::{Choice, endings, ends_at_dot, modules};
 use crate::formats::{CONFIG_FILE, Export, Tensors, decimal};
@@ -43,7 +43,7 @@ pub(super) fn export(export: &Export<'_>, settings: &lora::Config, dora: bool) -
     let fields = json!({
         "alpha_pattern": numbers(&settings.alpha_pattern),
         "bias": "none",
-        "fan_in_fan_out": false,
+        "fan_in_fan_out": input_major(export.backbone),
         "init_lora_weights": true,
         "layers_pattern": null,
         "layers_to_transform": null,
@@ -94,7 +94,7 @@ pub(super) fn import(mut fields: Fields<'_>, given: Given<'_>) -> Result<Loaded>
 fn settings(fields: &mut Fields<'_>, backbone: &dyn Backbone) -> Result<(lora::Config, bool)> {
     fields.inert(INERT);
     fields.must_be("bias", "none", "the backbone's biases stay frozen");
-    fields.must_be("fan_in_fan_out", false, "weights are stored [out, in] here");
+    fields.inert(&["fan_in_fan_out"]);
     initialisation(fields);
     let count = |value: &Value| value.as_u64().and_then(|n| usize::try_from(n).ok());
     let ranks = fields.table("rank_pattern", "a table of whole numbers", count);

@@ -96,14 +96,19 @@ fn config(export: &Export<'_>, peft_type: &str, own: &Value) -> Value {
         "auto_mapping": null,
         "base_model_name_or_path": export.base_model,
         "inference_mode": true,
-        "modules_to_save": export.head_modules,
+        "modules_to_save": if export.head_modules.is_empty() { Value::Null } else { json!(export.head_modules) },
         "peft_type": peft_type,
         "revision": null,
-        "task_type": "SEQ_CLS",
+        "task_type": if export.head_modules.is_empty() { "CAUSAL_LM" } else { "SEQ_CLS" },
     });
     let fields = [&common, own].into_iter().filter_map(Value::as_object).flatten();
     let sorted: BTreeMap<_, _> = fields.map(|(name, value)| (name.clone(), value.clone())).collect();
     Value::Object(Map::from_iter(sorted))
+}
+
+/// peft's `fan_in_fan_out`: whether the weights stand as `[in, out]`. It changes no number of the adapter's.
+fn input_major(backbone: &dyn Backbone) -> bool {
+    backbone.projections().iter().any(|(_, linear)| linear.input_major)
 }
 
 fn prefixed(prefix: &str, tensor: NamedTensor) -> NamedTensor {
