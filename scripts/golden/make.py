@@ -185,10 +185,11 @@ def main():
             name = f"{family}--{method}"
             if args.only not in name:
                 continue
-            torch.manual_seed(args.seed)
             generator = torch.Generator().manual_seed(args.seed)
             if not (args.out / "models" / family).is_dir():
+                torch.manual_seed(args.seed)
                 make_model(family, args.out / "models" / family, generator)
+            torch.manual_seed(args.seed)
             make_case(family, method, args.out / "models", args.out / "cases" / name, generator.manual_seed(args.seed))
             print(name)
 
