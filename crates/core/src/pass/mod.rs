@@ -342,7 +342,7 @@ fn keep_promises<'t>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Device, KeyValue, NoAdapter};
+    use crate::{Device, KeyValue, NoAdapter, Span};
 
     /// A side network that sums the blocks' outputs, times a factor; and a prefix of some keys.
     struct Side {
