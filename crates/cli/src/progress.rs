@@ -4,7 +4,7 @@ use crate::console::Console;
 use crate::text::{bytes, percent, seconds};
 use indicatif::ProgressBar;
 use offshoot::models::hub;
-use offshoot::train::{Event, Metrics};
+use offshoot::train::{Event, Score};
 use std::time::{Duration, Instant};
 
 const RUN: &str = "{prefix}  {bar:28} {pos}/{len}  {msg}  {elapsed}, {eta} left";
@@ -67,9 +67,11 @@ impl RunProgress {
         }
     }
 
-    fn line(&self, loss: f64, validation: Option<Metrics>) -> String {
-        let validation =
-            validation.map(|metrics| format!(", validation accuracy {}", percent(metrics.accuracy)));
+    fn line(&self, loss: f64, validation: Option<Score>) -> String {
+        let validation = validation.map(|score| match score.accuracy() {
+            Some(accuracy) => format!(", validation accuracy {}", percent(accuracy)),
+            None => format!(", validation loss {:.4}", score.loss()),
+        });
         format!(
             "{}: epoch {} of {}, loss {loss:.4}{}, {}",
             self.name,

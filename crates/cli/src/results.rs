@@ -2,7 +2,7 @@
 
 use crate::table;
 use crate::text::{bytes, count, percent, seconds, share};
-use offshoot::train::{Comparison, Metrics, RunReport};
+use offshoot::train::{Comparison, Metrics, RunReport, Score};
 
 const HEADER: [&str; 8] =
     ["method", "accuracy", "macro F1", "trained", "share", "training", "peak memory", "adapter"];
@@ -19,8 +19,8 @@ fn cells(row: &RunReport) -> Vec<String> {
     }
     vec![
         row.method.clone(),
-        accuracy(row),
-        metrics(row).map_or_else(String::new, |m| format!("{:.3}", m.macro_f1)),
+        quality(row),
+        second(row),
         count(row.trainable_parameters),
         share(row.trainable_parameters, row.total_parameters),
         seconds(row.train_seconds),
@@ -40,9 +40,10 @@ pub(crate) fn line(row: &RunReport) -> String {
         return format!("{:<14} failed: {error}", row.method);
     }
     format!(
-        "{:<14} accuracy {}, {} trained ({}), {}",
+        "{:<14} {} {}, {} trained ({}), {}",
         row.method,
-        accuracy(row),
+        if score(row).is_some_and(|score| score.accuracy().is_none()) { "loss" } else { "accuracy" },
+        quality(row),
         count(row.trainable_parameters),
         share(row.trainable_parameters, row.total_parameters),
         seconds(row.train_seconds)
@@ -62,7 +63,7 @@ pub(crate) fn run(row: &RunReport) -> String {
         row.peak_rss_bytes.map_or_else(String::new, |peak| format!(", {} at most", bytes(peak))),
     )];
     let parts = [("validation", row.validation), ("test", row.test)];
-    lines.extend(parts.iter().filter_map(|(part, metrics)| Some(measured(part, &(*metrics)?))));
+    lines.extend(parts.iter().filter_map(|(part, metrics)| Some(scored(part, &(*metrics)?))));
     lines.join("\n")
 }
 
@@ -72,14 +73,40 @@ pub(crate) fn measured(part: &str, metrics: &Metrics) -> String {
     format!("{part}: accuracy {}, macro F1 {macro_f1:.3}, loss {loss:.4}", percent(*accuracy))
 }
 
+/// A score of either task.
+pub(crate) fn scored(part: &str, score: &Score) -> String {
+    match score {
+        Score::Classes(metrics) => measured(part, metrics),
+        Score::Text(metrics) => format!(
+            "{part}: loss {:.4}, perplexity {:.2} on {} tokens",
+            metrics.loss,
+            metrics.perplexity,
+            count(metrics.predicted as usize)
+        ),
+    }
+}
+
 /// What a row is judged by: the test rows, or those for validation where there are no test rows.
-fn metrics(row: &RunReport) -> Option<Metrics> {
+fn score(row: &RunReport) -> Option<Score> {
     row.test.or(row.validation)
 }
 
-fn accuracy(row: &RunReport) -> String {
+/// The accuracy or, for a language model, the loss.
+fn quality(row: &RunReport) -> String {
     let spread = row.spread().map_or_else(String::new, |spread| format!(" ± {:.1}", 100.0 * spread));
-    metrics(row).map_or_else(|| "not measured".to_owned(), |m| percent(m.accuracy) + &spread)
+    score(row).map_or_else(
+        || "not measured".to_owned(),
+        |score| score.accuracy().map_or_else(|| format!("{:.4}", score.loss()), |a| percent(a) + &spread),
+    )
+}
+
+/// Macro F1 or perplexity.
+fn second(row: &RunReport) -> String {
+    match score(row) {
+        Some(Score::Classes(metrics)) => format!("{:.3}", metrics.macro_f1),
+        Some(Score::Text(metrics)) => format!("{:.2}", metrics.perplexity),
+        None => String::new(),
+    }
 }
 
 #[cfg(test)]
@@ -87,7 +114,7 @@ mod tests {
     use super::*;
 
     fn row(accuracy: f64) -> RunReport {
-        let test = Some(Metrics { accuracy, macro_f1: 0.5, loss: 1.0 });
+        let test = Some(Score::Classes(Metrics { accuracy, macro_f1: 0.5, loss: 1.0 }));
         let (trainable_parameters, total_parameters) = (1_000, 50_000);
         RunReport {
             method: "lora".into(),

@@ -1,7 +1,7 @@
 //! Prefix tuning as the paper trains it, Li and Liang 2021, <https://arxiv.org/abs/2101.00190>, section 4.3.
 //!
 //! The keys and values of `prefix` come out of a network, because the direct form is unstable: `[P_K; P_V] =
-//! W_2 tanh(W_1 E + b_1) + b_2`, with `E` `[tokens, hidden]` and outputs `[tokens, layers 2 (g e)]`. Only the
+//! W_2 tanh(W_1 E + b_1) + b_2`, with `E` `[tokens, g e]` and outputs `[tokens, layers 2 (g e)]`. Only the
 //! outputs are needed to use the result.
 
 use crate::dense::Dense;
@@ -51,12 +51,14 @@ impl Method for Config {
         let width = self.mlp_width.unwrap_or(default_width(&shape));
         check_tokens(INFO.name, self.tokens, &shape)?;
         check_size(INFO.name, "mlp_width", width, 1..=MOST)?;
-        let rows = target.normal(&[self.tokens, shape.hidden], 1.0);
+        // As wide as the keys that it makes, as in peft: less than hidden where heads share keys.
+        let inputs = shape.kv_heads * shape.head_dim;
+        let rows = target.normal(&[self.tokens, inputs], 1.0);
         Ok(Box::new(PrefixMlp {
             tokens: self.tokens,
             shape,
             rows: target.params.insert(EMBEDDING, rows)?,
-            inner: Dense::random(target, "prompt_encoder.transform.0", (shape.hidden, width))?,
+            inner: Dense::random(target, "prompt_encoder.transform.0", (inputs, width))?,
             outer: Dense::random(target, "prompt_encoder.transform.2", (width, prefix_width(&shape)))?,
         }))
     }

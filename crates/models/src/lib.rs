@@ -5,6 +5,7 @@
 //! pooling.
 
 mod bert;
+pub mod chat;
 pub mod config;
 mod decoder;
 mod distilbert;
@@ -23,8 +24,9 @@ mod roberta;
 pub mod tokenizer;
 pub mod weights;
 
+pub use chat::{ChatTemplate, Message};
 pub use error::{Error, Result};
 pub use family::Task;
 pub use model::{LoadOptions, Model, families};
 pub use pooling::{Pooling, sentence_pooling};
-pub use tokenizer::{Encoded, Tokenizer};
+pub use tokenizer::{Encoded, SpecialTokens, TextStream, Tokenizer};

@@ -11,7 +11,12 @@ use tokenizers::{Encoding, ModelWrapper, PostProcessor};
 use crate::error::{Error, Result};
 use crate::files;
 
+mod plain;
+mod special;
 mod vocabulary;
+
+pub use plain::TextStream;
+pub use special::SpecialTokens;
 
 /// A text, and the second one of a pair.
 pub type Row<'a> = (&'a str, Option<&'a str>);

@@ -101,9 +101,9 @@ fn the_best_epoch_is_kept() {
     // A rate this large gets worse again after a while.
     let settings = TrainSettings { epochs: 6, lr: Some(0.1), ..settings() };
     let (classifier, outcome) = run("full", &train_rows, &validation, &settings);
-    let best = outcome.epochs.iter().map(|m| m.accuracy).fold(0.0, f64::max);
+    let best = outcome.epochs.iter().filter_map(|m| m.accuracy()).fold(0.0, f64::max);
     assert_eq!(outcome.epochs.len(), 6);
-    assert_eq!(outcome.epochs[outcome.best_epoch - 1].accuracy, best);
+    assert_eq!(outcome.epochs[outcome.best_epoch - 1].accuracy(), Some(best));
     assert_eq!(outcome.validation, Some(outcome.epochs[outcome.best_epoch - 1]));
     assert_eq!(measure(&classifier, &validation, 1000).unwrap().accuracy, best);
 }

@@ -1,6 +1,6 @@
 //! What a run and a comparison report, as one JSON object each.
 
-use crate::Metrics;
+use crate::Score;
 use serde::Serialize;
 
 /// One training run, or the means of one method over several seeds.
@@ -12,7 +12,7 @@ pub struct RunReport {
     pub method: String,
     /// The model as it was named.
     pub model: String,
-    /// Always `classification` today.
+    /// `classification` or `language-model`.
     pub task: &'static str,
     /// The type of frozen weights.
     pub dtype: &'static str,
@@ -51,9 +51,9 @@ pub struct RunReport {
     /// Bytes of the saved adapter, head included.
     pub adapter_bytes: u64,
     /// Metrics on the validation rows.
-    pub validation: Option<Metrics>,
+    pub validation: Option<Score>,
     /// Metrics on the test rows.
-    pub test: Option<Metrics>,
+    pub test: Option<Score>,
     /// The seed, in a single run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,
@@ -108,8 +108,8 @@ impl RunReport {
             evaluate_seconds: mean(|r| r.evaluate_seconds),
             peak_rss_bytes: runs.iter().filter_map(|r| r.peak_rss_bytes).max(),
             final_loss: mean(|r| r.final_loss),
-            validation: mean_metrics(runs.iter().filter_map(|r| r.validation)),
-            test: mean_metrics(runs.iter().filter_map(|r| r.test)),
+            validation: Score::mean(&runs.iter().filter_map(|r| r.validation).collect::<Vec<_>>()),
+            test: Score::mean(&runs.iter().filter_map(|r| r.test).collect::<Vec<_>>()),
             seed: None,
             seeds: runs,
             ..first
@@ -118,14 +118,14 @@ impl RunReport {
 
     /// Half the distance between the best and the worst test accuracy over the seeds.
     pub fn spread(&self) -> Option<f64> {
-        let accuracies: Vec<f64> = self.seeds.iter().filter_map(|r| Some(r.test?.accuracy)).collect();
+        let accuracies: Vec<f64> = self.seeds.iter().filter_map(|r| r.test?.accuracy()).collect();
         let largest = accuracies.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let smallest = accuracies.iter().copied().fold(f64::INFINITY, f64::min);
         (accuracies.len() > 1).then_some((largest - smallest) / 2.0)
     }
 
     /// The metrics that a choice rests on: those of the validation rows, else those of the test rows.
-    fn judged(&self) -> Option<(Metrics, &'static str)> {
+    fn judged(&self) -> Option<(Score, &'static str)> {
         let validation = self.validation.map(|m| (m, "validation"));
         validation.or(self.test.map(|m| (m, "test")))
     }
@@ -141,19 +141,25 @@ impl Comparison {
     }
 }
 
-fn mean_metrics(metrics: impl Iterator<Item = Metrics>) -> Option<Metrics> {
-    let all: Vec<Metrics> = metrics.collect();
-    let mean = |value: fn(&Metrics) -> f64| all.iter().map(value).sum::<f64>() / all.len() as f64;
-    (!all.is_empty()).then(|| Metrics {
-        accuracy: mean(|m| m.accuracy),
-        macro_f1: mean(|m| m.macro_f1),
-        loss: mean(|m| m.loss),
-    })
+/// Language models have no accuracy: the lowest loss is recommended.
+fn lowest_loss(rows: &[RunReport]) -> (Option<String>, String) {
+    let judged = rows.iter().filter_map(|row| row.judged().map(|(score, on)| (row, score.loss(), on)));
+    match judged.min_by(|a, b| a.1.total_cmp(&b.1)) {
+        Some((row, loss, on)) => {
+            (Some(row.method.clone()), format!("a loss of {loss:.4} on the {on} rows, the lowest"))
+        }
+        None => (None, "no method could be run".into()),
+    }
 }
 
 fn recommend(rows: &[RunReport], floor: f64, judged_rows: usize) -> (Option<String>, String) {
-    let judged: Vec<(&RunReport, f64, &str)> =
-        rows.iter().filter_map(|row| row.judged().map(|(m, on)| (row, m.accuracy, on))).collect();
+    let judged: Vec<(&RunReport, f64, &str)> = rows
+        .iter()
+        .filter_map(|row| row.judged().and_then(|(m, on)| Some((row, m.accuracy()?, on))))
+        .collect();
+    if judged.is_empty() {
+        return lowest_loss(rows);
+    }
     let Some(best) = judged.iter().max_by(|a, b| a.1.total_cmp(&b.1)) else {
         return (None, "no method could be run".into());
     };
@@ -192,11 +198,12 @@ fn percent(share: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Metrics;
 
     fn row(method: &str, accuracy: f64, parameters: usize, seconds: f64) -> RunReport {
         RunReport {
             method: method.into(),
-            test: Some(Metrics { accuracy, ..Metrics::default() }),
+            test: Some(Score::Classes(Metrics { accuracy, ..Metrics::default() })),
             trainable_parameters: parameters,
             total_parameters: 1000,
             train_seconds: seconds,
@@ -232,7 +239,7 @@ mod tests {
     #[test]
     fn means_and_spread_over_seeds() {
         let mean = RunReport::mean(vec![row("lora", 0.8, 10, 1.0), row("lora", 0.9, 10, 3.0)]);
-        assert!((mean.test.unwrap().accuracy - 0.85).abs() < 1e-12 && mean.train_seconds == 2.0);
+        assert!((mean.test.unwrap().accuracy().unwrap() - 0.85).abs() < 1e-12 && mean.train_seconds == 2.0);
         assert!((mean.spread().unwrap() - 0.05).abs() < 1e-12);
         assert_eq!(mean.seeds.len(), 2);
     }

@@ -19,6 +19,41 @@ pub struct Row {
     pub truncated: bool,
 }
 
+/// A tokenised row of any task: what packing and batching need of it.
+pub trait Tokens {
+    /// Token ids, special tokens included.
+    fn ids(&self) -> &[u32];
+
+    /// Token types, one per token; none for models without them.
+    fn types(&self) -> Option<&[u32]> {
+        None
+    }
+
+    /// The line in the data file.
+    fn line(&self) -> u64;
+
+    /// Whether tokens were cut off.
+    fn truncated(&self) -> bool;
+}
+
+impl Tokens for Row {
+    fn ids(&self) -> &[u32] {
+        &self.ids
+    }
+
+    fn types(&self) -> Option<&[u32]> {
+        Some(&self.types)
+    }
+
+    fn line(&self) -> u64 {
+        self.line
+    }
+
+    fn truncated(&self) -> bool {
+        self.truncated
+    }
+}
+
 /// Lengths of a set of rows, for the line that a run starts with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Lengths {
@@ -36,8 +71,8 @@ pub struct Lengths {
 
 impl Lengths {
     /// The lengths of `rows`.
-    pub fn of(rows: &[Row]) -> Self {
-        let mut lengths: Vec<usize> = rows.iter().map(|row| row.ids.len()).collect();
+    pub fn of<R: Tokens>(rows: &[R]) -> Self {
+        let mut lengths: Vec<usize> = rows.iter().map(|row| row.ids().len()).collect();
         lengths.sort_unstable();
         let at =
             |share: usize| lengths.get((lengths.len().saturating_sub(1)) * share / 100).copied().unwrap_or(0);
@@ -45,7 +80,7 @@ impl Lengths {
             median: at(50),
             p90: at(90),
             max: at(100),
-            truncated: rows.iter().filter(|row| row.truncated).count(),
+            truncated: rows.iter().filter(|row| row.truncated()).count(),
             tokens: lengths.iter().sum(),
         }
     }
@@ -55,10 +90,10 @@ impl Lengths {
 ///
 /// # Errors
 /// If a row has no token.
-pub fn pack<'a>(rows: impl IntoIterator<Item = &'a Row>) -> Result<Batch> {
+pub fn pack<'a, R: Tokens + 'a>(rows: impl IntoIterator<Item = &'a R>) -> Result<Batch> {
     let mut batch = Batch::new();
     for row in rows {
-        batch.push(&row.ids, Some(&row.types), row.line)?;
+        batch.push(row.ids(), row.types(), row.line())?;
     }
     Ok(batch)
 }
@@ -78,15 +113,15 @@ pub fn epoch_steps(rows: usize, batch: usize, rng: &mut Rng) -> Result<Vec<Vec<u
 }
 
 /// Splits rows, in their order, into micro-batches of at most `tokens` tokens (at least one row each).
-pub fn micro_batches(rows: &[&Row], tokens: usize) -> Vec<Range<usize>> {
+pub fn micro_batches<R: Tokens>(rows: &[&R], tokens: usize) -> Vec<Range<usize>> {
     let mut batches = Vec::new();
     let (mut start, mut held) = (0, 0);
     for (index, row) in rows.iter().enumerate() {
-        if index > start && held + row.ids.len() > tokens {
+        if index > start && held + row.ids().len() > tokens {
             batches.push(start..index);
             (start, held) = (index, 0);
         }
-        held += row.ids.len();
+        held += row.ids().len();
     }
     if start < rows.len() {
         batches.push(start..rows.len());
@@ -96,11 +131,11 @@ pub fn micro_batches(rows: &[&Row], tokens: usize) -> Vec<Range<usize>> {
 
 /// Row indices bucketed by length: micro-batches for evaluation, whose order does not matter, of at most
 /// `tokens` tokens.
-pub fn bucketed(rows: &[Row], tokens: usize) -> Vec<Vec<usize>> {
+pub fn bucketed<R: Tokens>(rows: &[R], tokens: usize) -> Vec<Vec<usize>> {
     let mut order: Vec<usize> = (0..rows.len()).collect();
     // The longest first, so that the first batch claims the largest buffers and the others reuse them.
-    order.sort_by_key(|&i| (std::cmp::Reverse(rows[i].ids.len()), i));
-    let sorted: Vec<&Row> = order.iter().map(|&i| &rows[i]).collect();
+    order.sort_by_key(|&i| (std::cmp::Reverse(rows[i].ids().len()), i));
+    let sorted: Vec<&R> = order.iter().map(|&i| &rows[i]).collect();
     micro_batches(&sorted, tokens).into_iter().map(|range| order[range].to_vec()).collect()
 }
 
@@ -119,7 +154,7 @@ mod tests {
         let rows: Vec<&Row> = rows.iter().collect();
         assert_eq!(micro_batches(&rows, 14), [0..2, 2..3, 3..4, 4..6]);
         assert_eq!(micro_batches(&rows, 1000), vec![0..6; 1]);
-        assert!(micro_batches(&[], 10).is_empty());
+        assert!(micro_batches::<Row>(&[], 10).is_empty());
     }
 
     #[test]

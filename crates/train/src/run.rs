@@ -5,8 +5,8 @@ use crate::features::fit_features;
 use crate::memory::{peak_rss, reset_peak_rss};
 use crate::report::RunReport;
 use crate::rows::Row;
-use crate::trainer::{Event, Outcome, TrainSettings, measure, train};
-use crate::{Error, Metrics, Result};
+use crate::trainer::{Event, Learner, Outcome, TrainSettings, train};
+use crate::{Error, Result, Score};
 use offshoot_methods::{MethodConfig, Saves};
 use offshoot_models::Model;
 use std::time::{Duration, Instant};
@@ -152,10 +152,10 @@ impl Prepared {
         classifier: &Classifier,
         rows: &[Row],
         settings: &TrainSettings,
-    ) -> Result<Option<Metrics>> {
+    ) -> Result<Option<Score>> {
         if rows.is_empty() {
             return Ok(None);
         }
-        measure(classifier, rows, settings.batch_tokens).map(Some)
+        classifier.score(rows, settings.batch_tokens).map(Some)
     }
 }

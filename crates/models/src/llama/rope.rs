@@ -27,9 +27,11 @@ impl Rope {
         Self { frequencies, dynamic: None }
     }
 
-    /// How many times longer sequences may be than the trained length says.
+    /// How many times longer than the trained length sequences may be. Dynamic frequencies set no bound of
+    /// their own; nobody has shown them to hold beyond this.
     pub(crate) fn stretch(&self) -> f64 {
-        self.dynamic.as_ref().map_or(1.0, |dynamic| dynamic.factor)
+        const MOST: f64 = 8.0;
+        self.dynamic.as_ref().map_or(1.0, |dynamic| dynamic.factor.max(MOST))
     }
 
     /// The rotation of a pass's rows.

@@ -72,20 +72,35 @@ pub fn read_table(path: &Path) -> Result<Table> {
 /// # Errors
 /// As [`read_table`].
 pub fn read_table_from(reader: Box<dyn BufRead + '_>, format: &Format, name: &str) -> Result<Table> {
-    let (table, problems) = read(reader, format, name)?;
+    let (table, problems) = read(reader, format, name, false)?;
     problems.check().map(|()| table)
 }
 
 /// [`read_table`], with the rows that cannot be used apart.
 pub(super) fn read_with_problems(path: &Path) -> Result<(Table, Problems)> {
+    read_file(path, false)
+}
+
+/// [`read_with_problems`], for rows that may hold lists and objects: they are kept as their JSON.
+pub(super) fn read_nested(path: &Path) -> Result<(Table, Problems)> {
+    read_file(path, true)
+}
+
+fn read_file(path: &Path, nested: bool) -> Result<(Table, Problems)> {
     let name = path.display().to_string();
     let format = Format::of(path)?;
     let file = File::open(path).map_err(|source| Error::Read { file: name.clone(), source })?;
-    read(Box::new(BufReader::with_capacity(1 << 16, file)), format, &name)
+    read(Box::new(BufReader::with_capacity(1 << 16, file)), format, &name, nested)
 }
 
-fn read(reader: Box<dyn BufRead + '_>, format: &Format, name: &str) -> Result<(Table, Problems)> {
+fn read(
+    reader: Box<dyn BufRead + '_>,
+    format: &Format,
+    name: &str,
+    nested: bool,
+) -> Result<(Table, Problems)> {
     let mut builder = Builder::new(name);
+    builder.nested = nested;
     (format.read)(&mut Input::new(reader, name)?, &mut builder)?;
     builder.finish()
 }

@@ -118,14 +118,14 @@ fn row(bytes: &[u8], line: usize, builder: &mut Builder) -> std::result::Result<
         if cells.iter().any(|(at, _)| *at == column) {
             return Err(format!("{} stands twice", shown(&key)));
         }
-        if let Some(text) = cell(&key, value)? {
+        if let Some(text) = cell(&key, value, builder.nested)? {
             cells.push((column, text));
         }
     }
     Ok(Row::new(line, cells))
 }
 
-fn cell(key: &str, value: Value) -> std::result::Result<Option<String>, String> {
+fn cell(key: &str, value: Value, keep: bool) -> std::result::Result<Option<String>, String> {
     let nested = |what| {
         Err(format!("{} holds {what}; a row's values are texts, numbers, true, false or null", shown(key)))
     };
@@ -134,6 +134,7 @@ fn cell(key: &str, value: Value) -> std::result::Result<Option<String>, String> 
         Value::String(text) => Ok(Some(text)),
         Value::Number(number) => Ok(Some(number.to_string())),
         Value::Bool(bool) => Ok(Some(bool.to_string())),
+        Value::Array(_) | Value::Object(_) if keep => Ok(Some(value.to_string())),
         Value::Array(_) => nested("a list"),
         Value::Object(_) => nested("an object"),
     }

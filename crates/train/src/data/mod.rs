@@ -15,6 +15,7 @@ mod filter;
 mod format;
 mod guess;
 mod input;
+pub mod instruct;
 mod json;
 mod jsonl;
 mod labels;

@@ -26,11 +26,11 @@ pub struct Problems {
 }
 
 impl Problems {
-    pub(super) fn new(file: &str) -> Self {
+    pub(crate) fn new(file: &str) -> Self {
         Self { file: file.to_owned(), count: 0, first: Vec::new() }
     }
 
-    pub(super) fn push(&mut self, line: usize, reason: impl Into<String>) {
+    pub(crate) fn push(&mut self, line: usize, reason: impl Into<String>) {
         self.count += 1;
         if self.first.len() < SHOWN {
             self.first.push(Problem { line, reason: reason.into() });
@@ -38,7 +38,7 @@ impl Problems {
     }
 
     /// An error if any row cannot be used.
-    pub(super) fn check(self) -> super::Result<()> {
+    pub(crate) fn check(self) -> super::Result<()> {
         if self.count > 0 { Err(super::Error::Rows(self)) } else { Ok(()) }
     }
 }

@@ -63,12 +63,14 @@ pub(super) struct Builder {
     places: BTreeMap<String, usize>,
     /// The rows that could not be read.
     pub(super) problems: Problems,
+    /// Whether a list or an object in a JSON row is kept, as its JSON; else it is a problem.
+    pub(super) nested: bool,
 }
 
 impl Builder {
     pub(super) fn new(file: &str) -> Self {
         let table = Table { file: file.to_owned(), ..Table::default() };
-        Self { table, places: BTreeMap::new(), problems: Problems::new(file) }
+        Self { table, places: BTreeMap::new(), problems: Problems::new(file), nested: false }
     }
 
     /// The place of the column, which is added if it is new; nothing if there are too many.

@@ -1,17 +1,17 @@
 //! The one training loop.
 
+mod learner;
 mod schedule;
 mod settings;
 
+pub use learner::{Learner, measure};
 pub use schedule::Schedule;
 pub use settings::TrainSettings;
 
-use crate::classifier::Classifier;
-use crate::metrics::Metrics;
-use crate::rows::{Row, epoch_steps, micro_batches, pack};
-use crate::{Error, Result};
+use crate::rows::{Tokens, epoch_steps, micro_batches, pack};
+use crate::{Error, Result, Score};
 use offshoot_core::optim::{AdamW, Settings};
-use offshoot_core::{Counter, Mode, Pass, Rng, Tape, cross_entropy};
+use offshoot_core::{Counter, Mode, Pass, Rng, Tape};
 use std::time::Instant;
 
 /// What a run tells whoever watches it.
@@ -33,7 +33,7 @@ pub enum Event {
         /// The mean training loss of the epoch.
         loss: f64,
         /// On the validation rows, if there are any.
-        validation: Option<Metrics>,
+        validation: Option<Score>,
     },
 }
 
@@ -51,60 +51,60 @@ pub struct Outcome {
     /// Mean loss of the last ten steps.
     pub final_loss: f64,
     /// The validation metrics of the epoch that was kept.
-    pub validation: Option<Metrics>,
+    pub validation: Option<Score>,
     /// Validation metrics of every epoch.
-    pub epochs: Vec<Metrics>,
+    pub epochs: Vec<Score>,
     /// The epoch that was kept, from 1.
     pub best_epoch: usize,
 }
 
-/// Trains a classifier in place. With validation rows, the epoch with the best validation accuracy is kept
-/// (of equals, the one with the lower loss).
+/// Trains a model in place. With validation rows, the epoch with the best validation accuracy is kept (of
+/// equals, the one with the lower loss); a language model's with the lowest loss.
 ///
 /// # Errors
-/// [`Error::NotFinite`] before an update with a loss or gradient that is not a number; settings out of range.
-pub fn train(
-    classifier: &mut Classifier,
-    train: &[Row],
-    validation: &[Row],
+/// [`Error::NotFinite`] before an update with a loss or gradient that is not a number; settings out of range;
+/// a method that trains nothing of this model.
+pub fn train<L: Learner>(
+    learner: &mut L,
+    train: &[L::Row],
+    validation: &[L::Row],
     settings: &TrainSettings,
     watch: &mut dyn FnMut(Event),
 ) -> Result<Outcome> {
     settings.check()?;
-    let mut run = Run::new(classifier, train.len(), settings);
+    check_trained(learner)?;
+    let mut run = Run::new(learner, train.len(), settings);
     let mut order = Rng::new(settings.seed).fork("order");
-    let mut best: Option<(Metrics, Vec<Vec<f32>>)> = None;
+    let mut best: Option<(Score, Vec<Vec<f32>>)> = None;
     for epoch in 1..=settings.epochs {
-        let loss = run.epoch(classifier, train, &mut order, watch)?;
+        let loss = run.epoch(learner, train, &mut order, watch)?;
         run.outcome.best_epoch = epoch;
         if validation.is_empty() {
             watch(Event::Epoch { epoch, loss, validation: None });
             continue;
         }
-        let metrics = measure(classifier, validation, settings.batch_tokens)?;
+        let metrics = learner.score(validation, settings.batch_tokens)?;
         run.outcome.epochs.push(metrics);
         watch(Event::Epoch { epoch, loss, validation: Some(metrics) });
-        if best.as_ref().is_none_or(|(best, _)| better(&metrics, best)) {
-            best = Some((metrics, classifier.params.snapshot()));
+        if best.as_ref().is_none_or(|(best, _)| metrics.better_than(best)) {
+            best = Some((metrics, learner.params().snapshot()));
         }
         if run.out_of_patience(settings) {
             break;
         }
     }
-    run.finish(classifier, best)
+    run.finish(learner, best)
 }
 
-/// Metrics of a classifier on labelled rows.
-///
-/// # Errors
-/// As the model fails on a row.
-pub fn measure(classifier: &Classifier, rows: &[Row], tokens: usize) -> Result<Metrics> {
-    let labels: Vec<u32> = rows.iter().map(|row| row.label).collect();
-    Ok(Metrics::of(&classifier.evaluate(rows, tokens, |_| {})?, &labels))
-}
-
-fn better(a: &Metrics, b: &Metrics) -> bool {
-    (a.accuracy, -a.loss) > (b.accuracy, -b.loss)
+/// A method without parameters has nothing to train.
+fn check_trained<L: Learner>(learner: &L) -> Result<()> {
+    match learner.params().count() {
+        0 => Err(Error::invalid(format!(
+            "{}: this model has nothing that the method trains",
+            learner.method().info().name
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// A run's running state.
@@ -118,11 +118,11 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn new(classifier: &Classifier, rows: usize, settings: &'a TrainSettings) -> Self {
+    fn new<L: Learner>(learner: &L, rows: usize, settings: &'a TrainSettings) -> Self {
         Self {
             settings,
-            optimizer: AdamW::new(&classifier.params),
-            lr: settings.lr.unwrap_or(classifier.method.info().learning_rate),
+            optimizer: AdamW::new(learner.params()),
+            lr: settings.lr.unwrap_or(learner.method().info().learning_rate),
             steps: (rows.div_ceil(settings.batch) * settings.epochs) as u64,
             losses: Vec::new(),
             outcome: Outcome::default(),
@@ -130,18 +130,18 @@ impl<'a> Run<'a> {
     }
 
     /// One pass over the rows; its mean loss.
-    fn epoch(
+    fn epoch<L: Learner>(
         &mut self,
-        classifier: &mut Classifier,
-        rows: &[Row],
+        learner: &mut L,
+        rows: &[L::Row],
         order: &mut Rng,
         watch: &mut dyn FnMut(Event),
     ) -> Result<f64> {
         let start = Instant::now();
         let first = self.losses.len();
         for indices in epoch_steps(rows.len(), self.settings.batch, order)? {
-            let rows: Vec<&Row> = indices.iter().map(|&i| &rows[i]).collect();
-            let loss = self.step(classifier, &rows)?;
+            let rows: Vec<&L::Row> = indices.iter().map(|&i| &rows[i]).collect();
+            let loss = self.step(learner, &rows)?;
             self.losses.push(loss);
             watch(Event::Step { step: self.optimizer.steps(), steps: self.steps, loss });
         }
@@ -150,37 +150,36 @@ impl<'a> Run<'a> {
     }
 
     /// One optimizer step; its mean loss.
-    fn step(&mut self, classifier: &mut Classifier, rows: &[&Row]) -> Result<f64> {
-        let mut total = 0.0;
-        classifier.params.clear_gradients();
+    fn step<L: Learner>(&mut self, learner: &mut L, rows: &[&L::Row]) -> Result<f64> {
+        let (mut total, losses) = (0.0, learner.losses(rows));
+        learner.params().clear_gradients();
         for range in micro_batches(rows, self.settings.batch_tokens) {
-            total += self.accumulate(classifier, &rows[range], rows.len())?;
+            total += self.accumulate(learner, &rows[range], losses)?;
         }
-        let loss = total / rows.len() as f64;
+        let loss = total / losses.max(1) as f64;
         self.check(loss.is_finite(), "loss", rows)?;
-        let norm = classifier.params.gradient_norm();
+        let norm = learner.params().gradient_norm();
         self.check(norm.is_finite(), "gradient", rows)?;
-        self.update(classifier, norm)?;
-        self.outcome.tokens += rows.iter().map(|row| row.ids.len() as u64).sum::<u64>();
+        self.update(learner, norm)?;
+        self.outcome.tokens += rows.iter().map(|row| row.ids().len() as u64).sum::<u64>();
         Ok(loss)
     }
 
-    /// Adds a micro-batch's share of the mean gradient over the step's rows; returns its summed loss.
-    fn accumulate(&self, classifier: &Classifier, rows: &[&Row], step_rows: usize) -> Result<f64> {
+    /// Adds a micro-batch's share of the mean gradient over the step's losses; returns its summed loss.
+    fn accumulate<L: Learner>(&self, learner: &L, rows: &[&L::Row], losses: usize) -> Result<f64> {
         let batch = pack(rows.iter().copied())?;
-        let labels: Vec<u32> = rows.iter().map(|row| row.label).collect();
         let tape = Tape::new();
         let counter = Counter { seed: self.settings.seed, step: self.optimizer.steps() };
         let mode = Mode::Train(tape.clone(), self.settings.dropout.then_some(counter));
-        let mut pass = Pass::new(&batch, classifier.adapter.as_ref(), &classifier.params, mode)?;
-        let loss = cross_entropy(&classifier.logits(&mut pass)?, &labels, self.settings.label_smoothing)?;
+        let mut pass = Pass::new(&batch, learner.adapter(), learner.params(), mode)?;
+        let loss = learner.loss(&mut pass, rows, self.settings)?;
         if loss.value().is_finite() {
-            tape.backward(&loss, 1.0 / step_rows as f32)?;
+            tape.backward(&loss, 1.0 / losses.max(1) as f32)?;
         }
         Ok(f64::from(loss.value()))
     }
 
-    fn update(&mut self, classifier: &mut Classifier, norm: f64) -> Result<()> {
+    fn update<L: Learner>(&mut self, learner: &mut L, norm: f64) -> Result<()> {
         let done = self.optimizer.steps();
         let warmup =
             ((self.settings.warmup * self.steps as f64) as u64).max(u64::from(self.settings.warmup > 0.0));
@@ -194,11 +193,11 @@ impl<'a> Run<'a> {
         };
         let clip = self.settings.clip;
         let scale = if clip > 0.0 && norm > clip { clip / (norm + 1e-6) } else { 1.0 };
-        Ok(self.optimizer.step(&mut classifier.params, &adamw, scale as f32)?)
+        Ok(self.optimizer.step(learner.params_mut(), &adamw, scale as f32)?)
     }
 
-    fn check(&self, finite: bool, what: &'static str, rows: &[&Row]) -> Result<()> {
-        let lines = || rows.iter().map(|row| row.line).collect();
+    fn check<R: Tokens>(&self, finite: bool, what: &'static str, rows: &[&R]) -> Result<()> {
+        let lines = || rows.iter().map(|row| row.line()).collect();
         if finite {
             Ok(())
         } else {
@@ -210,18 +209,18 @@ impl<'a> Run<'a> {
         let Some(patience) = settings.patience else { return false };
         let epochs = &self.outcome.epochs;
         let best =
-            (0..epochs.len()).fold(0, |best, i| if better(&epochs[i], &epochs[best]) { i } else { best });
+            (0..epochs.len()).fold(0, |best, i| if epochs[i].better_than(&epochs[best]) { i } else { best });
         epochs.len() - 1 - best >= patience
     }
 
     /// Puts the best epoch's values back.
-    fn finish(
+    fn finish<L: Learner>(
         mut self,
-        classifier: &mut Classifier,
-        best: Option<(Metrics, Vec<Vec<f32>>)>,
+        learner: &mut L,
+        best: Option<(Score, Vec<Vec<f32>>)>,
     ) -> Result<Outcome> {
         if let Some((metrics, values)) = best {
-            classifier.params.restore(&values)?;
+            learner.params_mut().restore(&values)?;
             let kept = self.outcome.epochs.iter().position(|m| *m == metrics).unwrap_or(0);
             self.outcome.best_epoch = kept + 1;
             self.outcome.validation = Some(metrics);

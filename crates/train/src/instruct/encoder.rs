@@ -1,0 +1,193 @@
+//! The encoder: rows to tokens and masks, prompts to tokens.
+
+use super::LmRow;
+use super::cut::{Whole, cut_prompt};
+use super::render::{self, NO_TEMPLATE, Prompt};
+use crate::data::Problems;
+use crate::data::instruct::{Content, LmExample};
+use crate::{Error, Result};
+use offshoot_models::{ChatTemplate, Message, SpecialTokens, Tokenizer};
+use serde::{Deserialize, Serialize};
+use std::ops::Range;
+
+/// How rows are tokenised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LmSettings {
+    /// Rows are cut to so many tokens; default 512. A cut row keeps at least a quarter of it, or all of a
+    /// shorter completion, to learn from.
+    pub max_length: usize,
+    /// Whether the prompt's tokens count in the loss too; default: only the completion's.
+    pub train_on_prompt: bool,
+}
+
+impl Default for LmSettings {
+    fn default() -> Self {
+        Self { max_length: 512, train_on_prompt: false }
+    }
+}
+
+/// Turns rows into tokens for one model.
+#[derive(Clone, Copy, Debug)]
+pub struct LmEncoder<'a> {
+    tokenizer: &'a Tokenizer,
+    template: Option<&'a ChatTemplate>,
+    special: &'a SpecialTokens,
+    settings: LmSettings,
+}
+
+/// Why a row cannot be tokenised.
+type Reason<T> = std::result::Result<T, String>;
+
+impl<'a> LmEncoder<'a> {
+    /// An encoder; `template` is the model's, if it has one.
+    ///
+    /// # Errors
+    /// If `max_length` is below 2, or the model names no token that ends a text.
+    pub fn new(
+        tokenizer: &'a Tokenizer,
+        template: Option<&'a ChatTemplate>,
+        special: &'a SpecialTokens,
+        settings: LmSettings,
+    ) -> Result<Self> {
+        if settings.max_length < 2 {
+            return Err(Error::invalid("--max-length must be at least 2: a token and one that follows it"));
+        }
+        if special.eos.is_empty() {
+            return Err(Error::invalid(
+                "the model names no token that ends a text; add `eos_token` to its tokenizer_config.json or \
+                 `eos_token_id` to its config.json",
+            ));
+        }
+        Ok(Self { tokenizer, template, special, settings })
+    }
+
+    /// Tokenises rows, in their order; `file` is for messages.
+    ///
+    /// # Errors
+    /// Rows that cannot be tokenised: all counted, the first named with their lines.
+    pub fn rows(&self, file: &str, examples: &[LmExample]) -> Result<Vec<LmRow>> {
+        let mut problems = Problems::new(file);
+        let mut rows = Vec::with_capacity(examples.len());
+        for example in examples {
+            match self.row(example) {
+                Ok(row) => rows.push(row),
+                Err(reason) => problems.push(usize::try_from(example.line).unwrap_or(usize::MAX), reason),
+            }
+        }
+        problems.check()?;
+        Ok(rows)
+    }
+
+    /// The tokens to generate from, for each row: its prompt through the template, or as it is. More than
+    /// `most` lose their middle.
+    ///
+    /// # Errors
+    /// As [`LmEncoder::rows`].
+    pub fn prompts(&self, file: &str, examples: &[LmExample], most: usize) -> Result<Vec<Vec<u32>>> {
+        let mut problems = Problems::new(file);
+        let mut prompts = Vec::with_capacity(examples.len());
+        for example in examples {
+            match self.prompt(&example.content) {
+                Ok(mut ids) => {
+                    cut_prompt(&mut ids, most);
+                    prompts.push(ids);
+                }
+                Err(reason) => problems.push(usize::try_from(example.line).unwrap_or(usize::MAX), reason),
+            }
+        }
+        problems.check()?;
+        Ok(prompts)
+    }
+
+    fn row(&self, example: &LmExample) -> Reason<LmRow> {
+        let mut whole = match &example.content {
+            Content::Messages(turns) => self.conversation(turns)?,
+            Content::Text(_) => {
+                let mut ids = self.prompt(&example.content)?;
+                ids.push(self.eos());
+                Whole { predicted: vec![true; ids.len()], ids, prompt: 0 }
+            }
+            Content::Alpaca { output: completion, .. } | Content::Completion { completion, .. } => {
+                let prompt = self.prompt(&example.content)?;
+                self.completed(prompt, completion)?
+            }
+        };
+        if self.settings.train_on_prompt {
+            whole.predicted.fill(true);
+        }
+        let truncated = whole.cut(self.settings.max_length);
+        let Whole { ids, mut predicted, .. } = whole;
+        predicted.first_mut().into_iter().for_each(|first| *first = false);
+        if !predicted.contains(&true) {
+            return Err("there is no token to predict".to_owned());
+        }
+        Ok(LmRow { ids, predicted, line: example.line, truncated })
+    }
+
+    fn eos(&self) -> u32 {
+        self.special.eos[0]
+    }
+
+    fn plain(&self, text: &str) -> Reason<Vec<u32>> {
+        self.tokenizer.encode_plain(text).map_err(|error| error.to_string())
+    }
+
+    fn prompt(&self, content: &Content) -> Reason<Vec<u32>> {
+        match render::prompt(content, self.template)? {
+            Prompt::Templated(text) => self.plain(&text),
+            Prompt::Raw(text) => {
+                let mut ids = self.tokenizer.start_tokens().map_err(|error| error.to_string())?;
+                ids.extend(self.plain(&text)?);
+                Ok(ids)
+            }
+        }
+    }
+
+    /// A prompt, its completion and the end of the sequence.
+    fn completed(&self, prompt: Vec<u32>, completion: &str) -> Reason<Whole> {
+        // The end as text, so that a tokenizer that takes the spaces before it does so.
+        let end = self.tokenizer.token(self.eos()).unwrap_or_default();
+        let answer = self.plain(&format!("{completion}{end}"))?;
+        let (length, mut ids) = (prompt.len(), prompt);
+        ids.extend(answer);
+        let predicted = (0..ids.len()).map(|at| at >= length).collect();
+        Ok(Whole { ids, predicted, prompt: length })
+    }
+
+    /// A conversation: what the assistant says is predicted. If the template ends the last turn without a
+    /// special token, the end of the sequence is added, or the model would never learn to stop.
+    fn conversation(&self, turns: &[Message]) -> Reason<Whole> {
+        let template = self.template.ok_or(NO_TEMPLATE)?;
+        let rendered = template.render_masked(turns).map_err(|error| error.to_string())?;
+        let (mut ids, spans) =
+            self.tokenizer.encode_spans(&rendered.text).map_err(|error| error.to_string())?;
+        let mut predicted = overlap(&spans, &rendered.assistant);
+        let prompt = predicted.iter().position(|&predicted| predicted);
+        let prompt = prompt.ok_or("the template leaves out all that the assistant says")?;
+        if turns.last().is_some_and(Message::is_assistant) && !self.ends(&ids, &spans, &rendered.text) {
+            ids.push(self.eos());
+            predicted.push(true);
+        }
+        Ok(Whole { ids, predicted, prompt })
+    }
+
+    /// Whether the last token that is no space is a special one.
+    fn ends(&self, ids: &[u32], spans: &[Range<usize>], text: &str) -> bool {
+        let blank = |span: &Range<usize>| text.get(span.clone()).is_some_and(|text| text.trim().is_empty());
+        let last = (0..ids.len()).rev().find(|&at| !blank(&spans[at])).map(|at| ids[at]);
+        last.is_some_and(|id| self.special.eos.contains(&id) || self.tokenizer.is_special(id))
+    }
+}
+
+/// For each span, whether it shares a byte with one of the ranges; both are in order.
+fn overlap(spans: &[Range<usize>], ranges: &[Range<usize>]) -> Vec<bool> {
+    let mut next = 0;
+    let within = |span: &Range<usize>| {
+        while ranges.get(next).is_some_and(|range| range.end <= span.start) {
+            next += 1;
+        }
+        ranges.get(next).is_some_and(|range| range.start < span.end && span.start < span.end)
+    };
+    spans.iter().map(within).collect()
+}

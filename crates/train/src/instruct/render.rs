@@ -1,0 +1,57 @@
+//! From what a row says to the texts that are tokenised.
+
+use crate::data::instruct::Content;
+use offshoot_models::{ChatTemplate, Message};
+
+/// The text before the completion.
+pub(super) enum Prompt {
+    /// Through a template: its special tokens are in the text.
+    Templated(String),
+    /// As it is: the tokenizer's first tokens go before it.
+    Raw(String),
+}
+
+/// The text that a row's completion follows.
+pub(super) fn prompt(content: &Content, template: Option<&ChatTemplate>) -> Result<Prompt, String> {
+    let ask = |template: &ChatTemplate, turns: &[Message]| {
+        template.render(turns, true).map(Prompt::Templated).map_err(|error| error.to_string())
+    };
+    match (content, template) {
+        (Content::Alpaca { instruction, input, .. }, Some(template)) => {
+            ask(template, &[Message::user(question(instruction, input))])
+        }
+        (Content::Alpaca { instruction, input, .. }, None) => Ok(Prompt::Raw(alpaca(instruction, input))),
+        (Content::Completion { prompt, .. }, Some(template)) => ask(template, &[Message::user(prompt)]),
+        (Content::Completion { prompt, .. }, None) => Ok(Prompt::Raw(prompt.clone())),
+        (Content::Messages(turns), Some(template)) => {
+            let answered = turns.last().is_some_and(Message::is_assistant);
+            ask(template, &turns[..turns.len() - usize::from(answered)])
+        }
+        (Content::Messages(_), None) => Err(NO_TEMPLATE.to_owned()),
+        (Content::Text(text), _) => Ok(Prompt::Raw(text.clone())),
+    }
+}
+
+/// Why messages cannot be used.
+pub(super) const NO_TEMPLATE: &str = "messages need a chat template, and the model has none \
+     (chat_template.jinja, or chat_template in tokenizer_config.json)";
+
+fn question(instruction: &str, input: &str) -> String {
+    if input.is_empty() { instruction.to_owned() } else { format!("{instruction}\n{input}") }
+}
+
+/// The prompt that Alpaca (Taori et al. 2023) was trained with.
+fn alpaca(instruction: &str, input: &str) -> String {
+    if input.is_empty() {
+        format!(
+            "Below is an instruction that describes a task. Write a response that appropriately completes the \
+             request.\n\n### Instruction:\n{instruction}\n\n### Response:"
+        )
+    } else {
+        format!(
+            "Below is an instruction that describes a task, paired with an input that provides further context. \
+             Write a response that appropriately completes the request.\n\n### Instruction:\n{instruction}\n\n\
+             ### Input:\n{input}\n\n### Response:"
+        )
+    }
+}

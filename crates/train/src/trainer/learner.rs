@@ -1,0 +1,128 @@
+//! What the training loop needs to know of a task.
+
+use super::TrainSettings;
+use crate::instruct::LmRow;
+use crate::rows::{Row, Tokens, bucketed, pack};
+use crate::{Classifier, LanguageModel, LmMetrics, Metrics, Result, Score};
+use offshoot_core::{Adapter, Mode, Params, Pass, Tensor, cross_entropy};
+use offshoot_methods::MethodConfig;
+
+/// A model that can be trained: the loop is the same for every task.
+pub trait Learner {
+    /// A tokenised row.
+    type Row: Tokens;
+
+    /// The method's settings.
+    fn method(&self) -> &MethodConfig;
+
+    /// The method's adapter.
+    fn adapter(&self) -> &dyn Adapter;
+
+    /// What is trained.
+    fn params(&self) -> &Params;
+
+    /// What is trained, to be changed.
+    fn params_mut(&mut self) -> &mut Params;
+
+    /// How many losses the rows have: the mean of a step is over these.
+    fn losses(&self, rows: &[&Self::Row]) -> usize;
+
+    /// The summed loss of a pass over rows.
+    ///
+    /// # Errors
+    /// As the model fails on the rows.
+    fn loss(&self, pass: &mut Pass<'_>, rows: &[&Self::Row], settings: &TrainSettings) -> Result<Tensor>;
+
+    /// How good it is on labelled rows. `tokens` bounds the micro-batches.
+    ///
+    /// # Errors
+    /// As the model fails on a row.
+    fn score(&self, rows: &[Self::Row], tokens: usize) -> Result<Score>;
+}
+
+impl Learner for Classifier {
+    type Row = Row;
+
+    fn method(&self) -> &MethodConfig {
+        &self.method
+    }
+
+    fn adapter(&self) -> &dyn Adapter {
+        self.adapter.as_ref()
+    }
+
+    fn params(&self) -> &Params {
+        &self.params
+    }
+
+    fn params_mut(&mut self) -> &mut Params {
+        &mut self.params
+    }
+
+    fn losses(&self, rows: &[&Row]) -> usize {
+        rows.len()
+    }
+
+    fn loss(&self, pass: &mut Pass<'_>, rows: &[&Row], settings: &TrainSettings) -> Result<Tensor> {
+        let labels: Vec<u32> = rows.iter().map(|row| row.label).collect();
+        Ok(cross_entropy(&self.logits(pass)?, &labels, settings.label_smoothing)?)
+    }
+
+    fn score(&self, rows: &[Row], tokens: usize) -> Result<Score> {
+        measure(self, rows, tokens).map(Score::Classes)
+    }
+}
+
+impl Learner for LanguageModel {
+    type Row = LmRow;
+
+    fn method(&self) -> &MethodConfig {
+        &self.method
+    }
+
+    fn adapter(&self) -> &dyn Adapter {
+        self.adapter.as_ref()
+    }
+
+    fn params(&self) -> &Params {
+        &self.params
+    }
+
+    fn params_mut(&mut self) -> &mut Params {
+        &mut self.params
+    }
+
+    fn losses(&self, rows: &[&LmRow]) -> usize {
+        // Where virtual tokens stand before it, the first token is predicted too.
+        let skipped = usize::from(self.adapter.prompt_tokens() == 0);
+        rows.iter().map(|row| row.predicted.iter().skip(skipped).filter(|wanted| **wanted).count()).sum()
+    }
+
+    fn loss(&self, pass: &mut Pass<'_>, rows: &[&LmRow], _: &TrainSettings) -> Result<Tensor> {
+        let predicted: Vec<&[bool]> = rows.iter().map(|row| row.predicted.as_slice()).collect();
+        Ok(LanguageModel::loss(self, pass, &predicted)?.0)
+    }
+
+    fn score(&self, rows: &[LmRow], tokens: usize) -> Result<Score> {
+        let (mut total, mut predicted) = (0.0, 0);
+        for indices in bucketed(rows, tokens) {
+            let part: Vec<&LmRow> = indices.iter().map(|&i| &rows[i]).collect();
+            let batch = pack(part.iter().copied())?;
+            let mut pass = Pass::new(&batch, self.adapter.as_ref(), &self.params, Mode::Evaluate)?;
+            let wanted: Vec<&[bool]> = part.iter().map(|row| row.predicted.as_slice()).collect();
+            let (_, losses) = LanguageModel::loss(self, &mut pass, &wanted)?;
+            total += losses.iter().map(|&loss| f64::from(loss)).sum::<f64>();
+            predicted += losses.len() as u64;
+        }
+        Ok(Score::Text(LmMetrics::of(total, predicted)))
+    }
+}
+
+/// Metrics of a classifier on labelled rows.
+///
+/// # Errors
+/// As the model fails on a row.
+pub fn measure(classifier: &Classifier, rows: &[Row], tokens: usize) -> Result<Metrics> {
+    let labels: Vec<u32> = rows.iter().map(|row| row.label).collect();
+    Ok(Metrics::of(&classifier.evaluate(rows, tokens, |_| {})?, &labels))
+}
