@@ -46,6 +46,15 @@ impl LanguageModel {
         Ok(Self { backbone, adapter, method, params, device })
     }
 
+    /// The model as it is.
+    ///
+    /// # Errors
+    /// If the model was loaded without its output head.
+    pub fn untuned(model: &Model) -> Result<Self> {
+        // A method that adds nothing to the backbone.
+        Self::new(model, &MethodConfig::named("head")?, 0)
+    }
+
     /// The summed cross-entropy of the tokens that are to be predicted, as one value, and that of each, in
     /// order. `predicted[s]` says of each token of sequence s whether it is.
     ///

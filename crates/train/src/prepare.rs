@@ -145,6 +145,7 @@ mod tests {
         std::fs::write(&path, format!("text,label\n{rows}")).unwrap();
         let before = std::fs::read(&path).unwrap();
         let recipe = Recipe {
+            task: offshoot_models::Task::Classification,
             model: ModelRecipe::default(),
             data: DataRecipe::new(folder.path().join("./train.csv")),
             train: TrainSettings::default(),

@@ -1,9 +1,10 @@
 //! The recipe: everything that decides a run, in one TOML file.
 
+use crate::data::instruct::LmLoadOptions;
 use crate::data::{LoadOptions, SplitOptions};
 use crate::{Error, Result, TrainSettings};
 use offshoot_methods::MethodConfig;
-use offshoot_models::Pooling;
+use offshoot_models::{Pooling, Task};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use toml::{Table, Value};
@@ -13,6 +14,9 @@ use toml::{Table, Value};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recipe {
+    /// What the rows are for. Default `classification`.
+    #[serde(default)]
+    pub task: Task,
     /// The frozen model.
     pub model: ModelRecipe,
     /// The rows.
@@ -47,9 +51,15 @@ pub struct DataRecipe {
     /// Longer rows are cut to so many tokens. Default 256.
     #[serde(default = "default_max_length")]
     pub max_length: usize,
+    /// Whether a language model learns to predict the prompt too, not only what follows it.
+    #[serde(default)]
+    pub train_on_prompt: bool,
     /// Columns and filters.
     #[serde(default)]
     pub load: LoadOptions,
+    /// How rows for a language model are laid out.
+    #[serde(default)]
+    pub instruct: LmLoadOptions,
     /// How many rows go where.
     #[serde(default)]
     pub split: SplitOptions,
@@ -63,8 +73,15 @@ fn default_max_length() -> usize {
 impl DataRecipe {
     /// All rows of a file, with every default.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        let (load, split) = (LoadOptions::default(), SplitOptions::default());
-        Self { path: path.into(), test_data: None, max_length: default_max_length(), load, split }
+        Self {
+            path: path.into(),
+            test_data: None,
+            max_length: default_max_length(),
+            train_on_prompt: false,
+            load: LoadOptions::default(),
+            instruct: LmLoadOptions::default(),
+            split: SplitOptions::default(),
+        }
     }
 }
 
@@ -176,6 +193,7 @@ mod tests {
 
     fn recipe() -> Recipe {
         Recipe {
+            task: Task::Classification,
             model: ModelRecipe { name: "model".into(), pooling: None },
             data: DataRecipe::new("rows.csv"),
             train: TrainSettings::default(),

@@ -1,6 +1,7 @@
 //! What a run and a comparison report, as one JSON object each.
 
 use crate::Score;
+use crate::trainer::Outcome;
 use serde::Serialize;
 
 /// One training run, or the means of one method over several seeds.
@@ -79,6 +80,22 @@ pub struct Comparison {
 }
 
 impl RunReport {
+    /// The report with what training did.
+    pub(crate) fn with(self, outcome: Outcome) -> Self {
+        Self {
+            epochs: outcome.epoch_seconds.len(),
+            steps: outcome.steps,
+            tokens: outcome.tokens,
+            train_seconds: outcome.train_seconds,
+            tokens_per_second: outcome.tokens as f64 / outcome.train_seconds.max(1e-9),
+            epoch_seconds: outcome.epoch_seconds,
+            final_loss: outcome.final_loss,
+            best_epoch: outcome.best_epoch,
+            validation: outcome.validation,
+            ..self
+        }
+    }
+
     /// A row that only says why there are no numbers.
     pub fn failed(method: &str, model: &str, error: String) -> Self {
         let (method, model) = (method.to_owned(), model.to_owned());

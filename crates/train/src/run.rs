@@ -69,7 +69,7 @@ impl Prepared {
         let test = self.measure(classifier, &self.test, settings)?;
         let evaluate_seconds = start.elapsed().as_secs_f64();
         let (trainable_parameters, total_parameters) = classifier.sizes();
-        Ok(RunReport {
+        let report = RunReport {
             tool: "offshoot",
             method: classifier.method.info().name.to_owned(),
             model: self.model_name.clone(),
@@ -80,23 +80,14 @@ impl Prepared {
             total_parameters,
             train_rows: self.train.len(),
             test_rows: self.test.len(),
-            epochs: outcome.epoch_seconds.len(),
-            steps: outcome.steps,
-            tokens: outcome.tokens,
-            train_seconds: outcome.train_seconds,
-            tokens_per_second: outcome.tokens as f64 / outcome.train_seconds.max(1e-9),
-            epoch_seconds: outcome.epoch_seconds,
             startup_seconds,
             evaluate_seconds,
             peak_rss_bytes: peak_rss(),
-            final_loss: outcome.final_loss,
-            best_epoch: outcome.best_epoch,
-            adapter_bytes: 0,
-            validation: outcome.validation,
             test,
             seed: Some(settings.seed),
             ..RunReport::default()
-        })
+        };
+        Ok(report.with(outcome))
     }
 
     /// Virtual tokens take positions too: whether all rows still fit is known before the first step.

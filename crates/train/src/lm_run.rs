@@ -1,0 +1,195 @@
+//! Language models: from a recipe to rows in memory, and one run on them.
+
+use crate::data::SplitOptions;
+use crate::data::instruct::{self, LmDataset, LmExample, LmSplit, LmSummary};
+use crate::instruct::{LmEncoder, LmRow, LmSettings};
+use crate::language_model::LanguageModel;
+use crate::memory::{peak_rss, reset_peak_rss};
+use crate::recipe::Recipe;
+use crate::report::RunReport;
+use crate::rows::{Lengths, Tokens};
+use crate::text_tools::TextTools;
+use crate::trainer::{Event, Learner, TrainSettings, train};
+use crate::{Error, Result, Score};
+use offshoot_core::{Device, Rng};
+use offshoot_methods::MethodConfig;
+use offshoot_models::{LoadOptions, Model, Task};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// What every run on the same rows shares.
+pub struct LmPrepared {
+    /// The frozen model.
+    pub model: Model,
+    /// The model as the user named it.
+    pub model_name: String,
+    /// Its tokenizer and chat template.
+    pub tools: TextTools,
+    /// Rows to train on.
+    pub train: Vec<LmRow>,
+    /// Rows that choose the epoch.
+    pub validation: Vec<LmRow>,
+    /// Rows that are only measured on.
+    pub test: Vec<LmRow>,
+    /// The test rows before they were tokenised, for generating from their prompts.
+    pub test_examples: Vec<LmExample>,
+    /// When the process started.
+    pub started: Instant,
+    /// What it took to prepare all this.
+    pub startup: Duration,
+}
+
+/// What a run says before it starts.
+#[derive(Clone, Debug)]
+pub struct LmBriefing {
+    /// What became of the rows.
+    pub summary: LmSummary,
+    /// How the rows are laid out, where that was guessed.
+    pub guess: Option<String>,
+    /// Lengths of the training rows, in tokens.
+    pub train_lengths: Lengths,
+    /// Lengths of the test rows.
+    pub test_lengths: Lengths,
+    /// Rows are cut to so many tokens.
+    pub max_length: usize,
+    /// What was noticed while the model was loaded.
+    pub notes: Vec<String>,
+}
+
+/// Loads the model in `folder` as a language model and the recipe's rows, and tokenises them.
+///
+/// # Errors
+/// Everything that is wrong with the model, the data, or how they fit together, before any training.
+pub fn prepare_lm(recipe: &Recipe, folder: &Path, started: Instant) -> Result<(LmPrepared, LmBriefing)> {
+    recipe.train.check()?;
+    let (dataset, split, summary) = split(recipe)?;
+    let options = LoadOptions { task: Task::LanguageModel, ..LoadOptions::default() };
+    let model = Model::open(folder, &options, &Device::cpu())?;
+    let tools = TextTools::open(&model, folder)?;
+    let max_length = recipe.data.max_length.min(model.backbone.shape().positions);
+    let settings = LmSettings { max_length, train_on_prompt: recipe.data.train_on_prompt };
+    let encoder = LmEncoder::new(&tools.tokenizer, tools.template.as_ref(), &tools.special, settings)?;
+    let rows = |examples: &[LmExample]| encoder.rows(&dataset.file, examples);
+    let (train, validation, test) = (rows(&split.train)?, rows(&split.validation)?, rows(&split.test)?);
+    let briefing = LmBriefing {
+        summary,
+        guess: dataset.guess.clone(),
+        train_lengths: Lengths::of(&train),
+        test_lengths: Lengths::of(&test),
+        max_length,
+        notes: model.notes.clone(),
+    };
+    let prepared = LmPrepared {
+        model,
+        model_name: recipe.model.name.clone(),
+        tools,
+        train,
+        validation,
+        test,
+        test_examples: split.test,
+        started,
+        startup: started.elapsed(),
+    };
+    Ok((prepared, briefing))
+}
+
+/// The recipe's rows. The split hangs on the recipe's seed alone.
+fn split(recipe: &Recipe) -> Result<(LmDataset, LmSplit, LmSummary)> {
+    let dataset = instruct::load(&recipe.data.path, recipe.data.instruct)?;
+    let test = recipe.data.test_data.as_deref().map(|path| dataset.load_test(path)).transpose()?;
+    let mut rng = Rng::new(recipe.train.seed).fork("split");
+    let options: &SplitOptions = &recipe.data.split;
+    let (split, summary) = dataset.split(options, test.as_ref(), &mut || rng.next_u64())?;
+    Ok((dataset, split, summary))
+}
+
+impl LmPrepared {
+    /// Trains a method and measures it.
+    ///
+    /// # Errors
+    /// If a setting does not fit, or training meets a value that is not finite.
+    pub fn run(
+        &self,
+        method: &MethodConfig,
+        settings: &TrainSettings,
+        watch: &mut dyn FnMut(Event),
+    ) -> Result<(LanguageModel, RunReport)> {
+        let begun = Instant::now();
+        self.model.device().release_unused();
+        reset_peak_rss();
+        let mut grown = LanguageModel::new(&self.model, method, settings.seed)?;
+        let startup_seconds = (self.startup + begun.elapsed()).as_secs_f64();
+        let report = self.train(&mut grown, settings, watch)?;
+        Ok((grown, RunReport { startup_seconds, ..report }))
+    }
+
+    /// Trains a language model that is there already, and measures it.
+    ///
+    /// # Errors
+    /// If training meets a value that is not finite.
+    pub fn train(
+        &self,
+        grown: &mut LanguageModel,
+        settings: &TrainSettings,
+        watch: &mut dyn FnMut(Event),
+    ) -> Result<RunReport> {
+        self.check_lengths(grown)?;
+        let startup_seconds = self.started.elapsed().as_secs_f64();
+        let outcome = train(grown, &self.train, &self.validation, settings, watch)?;
+        let start = Instant::now();
+        let test = self.measure(grown, settings)?;
+        let info = grown.method.info();
+        let (trainable_parameters, total_parameters) = grown.sizes();
+        let report = RunReport {
+            tool: "offshoot",
+            method: info.name.to_owned(),
+            model: self.model_name.clone(),
+            task: "language-model",
+            dtype: "f32",
+            learning_rate: settings.lr.unwrap_or(info.learning_rate),
+            trainable_parameters,
+            total_parameters,
+            train_rows: self.train.len(),
+            test_rows: self.test.len(),
+            startup_seconds,
+            evaluate_seconds: start.elapsed().as_secs_f64(),
+            peak_rss_bytes: peak_rss(),
+            test,
+            seed: Some(settings.seed),
+            ..RunReport::default()
+        };
+        Ok(report.with(outcome))
+    }
+
+    /// The loss of the model as it is, on the test rows.
+    ///
+    /// # Errors
+    /// As the model fails on a row.
+    pub fn untuned(&self, settings: &TrainSettings) -> Result<Option<Score>> {
+        self.measure(&LanguageModel::untuned(&self.model)?, settings)
+    }
+
+    fn measure(&self, grown: &LanguageModel, settings: &TrainSettings) -> Result<Option<Score>> {
+        match self.test.is_empty() {
+            true => Ok(None),
+            false => grown.score(&self.test, settings.batch_tokens).map(Some),
+        }
+    }
+
+    /// Virtual tokens take positions too: whether all rows still fit is known before the first step.
+    fn check_lengths(&self, grown: &LanguageModel) -> Result<()> {
+        let tokens = grown.adapter.prompt_tokens() + grown.adapter.prefix_tokens();
+        let positions = self.model.backbone.shape().positions;
+        let rows = [&self.train, &self.validation, &self.test];
+        let longest = rows.into_iter().flatten().map(|row| row.ids().len()).max().unwrap_or(0);
+        if longest + tokens <= positions {
+            return Ok(());
+        }
+        Err(Error::invalid(format!(
+            "{}: rows of up to {longest} tokens and {tokens} virtual ones do not fit the model's {positions} \
+             positions; use --max-length {} or fewer --tokens",
+            grown.method.info().name,
+            positions.saturating_sub(tokens)
+        )))
+    }
+}

@@ -1,0 +1,32 @@
+//! What turns text into tokens for a language model, and back.
+
+use crate::prepare::open_tokenizer;
+use crate::{Error, Result};
+use offshoot_models::{ChatTemplate, Model, SpecialTokens, Task, Tokenizer};
+use std::path::Path;
+
+/// A model's tokenizer, its chat template if it has one, and its special tokens.
+pub struct TextTools {
+    /// The tokenizer.
+    pub tokenizer: Tokenizer,
+    /// The checkpoint's own chat template.
+    pub template: Option<ChatTemplate>,
+    /// Tokens with a meaning for generation.
+    pub special: SpecialTokens,
+}
+
+impl TextTools {
+    /// Opens the tools of a model that was loaded from `folder` as a language model.
+    ///
+    /// # Errors
+    /// If one of them is absent where it is needed, or damaged.
+    pub fn open(model: &Model, folder: &Path) -> Result<Self> {
+        if model.task != Task::LanguageModel {
+            return Err(Error::invalid("the model was loaded for classification, not as a language model"));
+        }
+        let tokenizer = open_tokenizer(model, folder)?;
+        let template = ChatTemplate::open(folder)?;
+        let special = SpecialTokens::open(folder, &tokenizer)?;
+        Ok(Self { tokenizer, template, special })
+    }
+}
