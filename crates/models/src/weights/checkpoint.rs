@@ -70,7 +70,7 @@ impl Checkpoint {
             return Self::open_shards(folder, &index, Layout::Safetensors);
         }
         match (pickles, named(TORCH_SINGLE), named(TORCH_INDEX)) {
-            (Pickles::Allow, Some(single), _) => Self::open_torch(&single),
+            (Pickles::Allow, Some(single), _) => Self::open_torch(&single, pickles),
             (Pickles::Allow, None, Some(index)) => Self::open_shards(folder, &index, Layout::Torch),
             _ => Err(Error::checkpoint(folder, absent(folder))),
         }
@@ -84,11 +84,13 @@ impl Checkpoint {
         Self::open_single(path, Layout::Safetensors)
     }
 
-    /// Opens one file of any name in torch's own format. Nothing in it is run. Ask [`Pickles`] before.
+    /// Opens one file of any name in torch's own format. Nothing in it is run.
     ///
     /// # Errors
-    /// If it cannot be read, is damaged, or asks for anything else than tensors.
-    pub fn open_torch(path: &Path) -> Result<Self> {
+    /// If `pickles` does not allow it, if it cannot be read or is damaged, or if it asks for anything else than
+    /// tensors.
+    pub fn open_torch(path: &Path, pickles: Pickles) -> Result<Self> {
+        pickles.check(path)?;
         Self::open_single(path, Layout::Torch)
     }
 

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde_json::{Map, Value, json};
 
 use super::checkpoint::Checkpoint;
+use super::pickles::Pickles;
 use crate::error::{Error, Result};
 
 /// What [`read_tensors`] gives: name to shape and values, row-major.
@@ -108,12 +109,12 @@ pub fn read_tensors(path: &Path) -> Result<Tensors> {
     every_tensor(&Checkpoint::open_file(path)?)
 }
 
-/// The same of a small file in torch's own format. Ask [`Pickles`](super::Pickles) before.
+/// The same of a small file in torch's own format.
 ///
 /// # Errors
-/// As [`read_tensors`], and if the file asks for anything else than tensors.
-pub fn read_torch(path: &Path) -> Result<Tensors> {
-    every_tensor(&Checkpoint::open_torch(path)?)
+/// As [`read_tensors`]; also if `pickles` does not allow it, or if it asks for anything else than tensors.
+pub fn read_torch(path: &Path, pickles: Pickles) -> Result<Tensors> {
+    every_tensor(&Checkpoint::open_torch(path, pickles)?)
 }
 
 fn every_tensor(checkpoint: &Checkpoint) -> Result<Tensors> {

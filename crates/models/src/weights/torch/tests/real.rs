@@ -12,7 +12,7 @@ fn eighths(start: usize, count: usize) -> Vec<f32> {
 
 #[test]
 fn every_type_and_view_of_a_real_file() {
-    let checkpoint = Checkpoint::open_torch(&fixture_path("types.bin")).unwrap();
+    let checkpoint = Checkpoint::open_torch(&fixture_path("types.bin"), Pickles::Allow).unwrap();
     let whole = eighths(0, 6);
     let at = |places: &[usize]| places.iter().map(|place| *place as f32 / 8.0).collect::<Vec<_>>();
     for (name, shape, values) in [
@@ -42,7 +42,9 @@ fn every_type_and_view_of_a_real_file() {
 #[test]
 fn nested_and_old_files_hold_the_same_layer() {
     for name in ["nested.pth", "before-1.6.bin"] {
-        let tensors = read_torch(&fixture_path(name)).unwrap();
+        let refused = read_torch(&fixture_path(name), Pickles::Refuse).unwrap_err().to_string();
+        assert!(refused.contains(name) && refused.contains("--allow-pickle"), "{refused}");
+        let tensors = read_torch(&fixture_path(name), Pickles::Allow).unwrap();
         assert_eq!(tensors.keys().collect::<Vec<_>>(), ["bias", "weight"], "{name}");
         assert_eq!(tensors["weight"], (vec![2, 3], eighths(0, 6)), "{name}");
         assert_eq!(tensors["bias"], (vec![2], eighths(6, 2)), "{name}");
