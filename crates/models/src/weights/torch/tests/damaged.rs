@@ -190,6 +190,8 @@ fn storages_and_views_must_fit() {
     }
     assert_eq!(read(&single(4, 0, &[4], &[0], 4)).unwrap()[0].2, Some(vec![0.0; 4]), "a broadcast that fits");
     assert_eq!(read(&single(4, 9, &[1 << 40, 0], &[1, 1], 4)).unwrap()[0].2, Some(vec![]), "no elements");
+    let empty = single(4, 0, &[0, 1 << 40, 1 << 40], &[1, 1 << 40, 1], 4);
+    assert_eq!(read(&empty).unwrap()[0].2, Some(vec![]), "no elements on axes that would overflow");
     let absent = tensor(&storage("FloatStorage", "7", 1), 0, &[1], &[1]);
     let file = build::with_pickle(&pickle(&[&dict(&[("w", &absent)])]), &counted(1));
     assert_refused("an absent storage", &file, "storage `7` is not in the file");
