@@ -5,13 +5,14 @@ use crate::session::Session;
 use anyhow::{Context, Result, anyhow, bail};
 use offshoot::core::Device;
 use offshoot::methods::formats::CONFIG_FILE;
+use offshoot::models::weights::Pickles;
 use offshoot::models::{Model, Tokenizer};
-use offshoot::train::checkpoint::{self, About, CARD_FILE, Card};
+use offshoot::train::checkpoint::{self, About, CARD_FILE, Card, is_adapter};
 use offshoot::train::data::Columns;
 use offshoot::train::{self, Classifier, DataRecipe, Prepared, Recipe, open_tokenizer};
 use std::path::{Path, PathBuf};
 
-/// A folder with an adapter, before its weights are read.
+/// A folder with an adapter, or a file that is one, before its weights are read.
 pub(crate) struct Adapter {
     /// The folder's own name.
     pub(crate) name: String,
@@ -34,15 +35,17 @@ pub(crate) struct Base {
     pub(crate) name: String,
     pub(crate) model: Model,
     pub(crate) tokenizer: Tokenizer,
+    /// Whether adapters for it may be in torch's own format.
+    pickles: Pickles,
 }
 
 impl Adapter {
-    /// Looks at a folder.
+    /// Looks at a folder or a file.
     ///
     /// # Errors
-    /// If it is none, holds no adapter, or its card is damaged.
+    /// If there is none, it holds no adapter, or its card is damaged.
     pub(crate) fn open(folder: &Path) -> Result<Self> {
-        if !folder.is_dir() {
+        if !folder.exists() {
             bail!("there is no folder {}; name the one that `offshoot train` wrote", folder.display());
         }
         if !is_adapter(folder) {
@@ -77,6 +80,9 @@ impl Adapter {
     /// # Errors
     /// If the folder cannot be read.
     pub(crate) fn files(&self) -> Result<Vec<(String, u64)>> {
+        if self.folder.is_file() {
+            return Ok(vec![(self.name.clone(), self.folder.metadata()?.len())]);
+        }
         let mut files = Vec::new();
         for entry in std::fs::read_dir(&self.folder)? {
             let entry = entry?;
@@ -113,7 +119,7 @@ impl Adapter {
             session.console.say(&format!("{place} does not say its pooling; taking {pooling} (--pooling)"));
         }
         let tokenizer = open_tokenizer(&model, &folder)?;
-        Ok(Base { name, model, tokenizer })
+        Ok(Base { name, model, tokenizer, pickles: flags.pickle.pickles() })
     }
 
     /// Whether a model that is loaded already is the one it needs.
@@ -127,7 +133,7 @@ impl Adapter {
     /// # Errors
     /// If the adapter is for another model, or damaged.
     pub(crate) fn load(&self, base: &Base, session: &Session) -> Result<Ready> {
-        let loaded = checkpoint::load(&self.folder, &base.model)?;
+        let loaded = checkpoint::load(&self.folder, &base.model, base.pickles)?;
         loaded.notes.iter().for_each(|note| session.console.say(&format!("note: {note}")));
         let labels = match loaded.card {
             Some(card) => card.labels,
@@ -135,11 +141,6 @@ impl Adapter {
         };
         Ok(Ready { classifier: loaded.classifier, labels })
     }
-}
-
-/// Whether a folder holds an adapter, ours or a library's.
-pub(crate) fn is_adapter(folder: &Path) -> bool {
-    [CARD_FILE, CONFIG_FILE].iter().any(|file| folder.join(file).exists())
 }
 
 /// Saves what was trained; the bytes written.
@@ -162,8 +163,14 @@ pub(crate) fn save(
 ///
 /// # Errors
 /// If the adapter is for another model, or damaged.
-pub(crate) fn resume(folder: &Path, prepared: &Prepared, seed: u64, session: &Session) -> Result<Classifier> {
-    let loaded = checkpoint::resume(folder, &prepared.model, prepared.labels.len(), seed)?;
+pub(crate) fn resume(
+    folder: &Path,
+    prepared: &Prepared,
+    seed: u64,
+    pickles: Pickles,
+    session: &Session,
+) -> Result<Classifier> {
+    let loaded = checkpoint::resume(folder, &prepared.model, prepared.labels.len(), seed, pickles)?;
     loaded.notes.iter().for_each(|note| session.console.say(&format!("note: {note}")));
     if let Some(card) = loaded.card.filter(|card| card.labels != prepared.labels) {
         let (old, new) = (card.labels.join(", "), prepared.labels.join(", "));

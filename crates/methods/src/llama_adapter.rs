@@ -6,7 +6,7 @@
 //! hidden]`, which have no positions, and a softmax of their own. The gate starts at zero, so training starts
 //! from the backbone as it is. The paper has one gate a layer; the authors' code, and this, one a head. The
 //! idea is not tied to LLaMA: here it works on encoders too. peft's form, `gate = "scalar"`, has one number a
-//! layer and no tanh.
+//! layer and no tanh; litgpt's, `gate = "heads-linear"`, one a head and no tanh.
 
 use crate::{Info, MOST, Method, Saves, Target, check_size};
 use offshoot_core::{
@@ -44,6 +44,8 @@ pub enum Gate {
     /// `tanh` of one number a head, as in the authors' code. peft's files have no place for it.
     #[default]
     Heads,
+    /// One number a head as it is, as in litgpt and its files.
+    HeadsLinear,
     /// One number a layer as it is, as in peft and its files.
     Scalar,
 }
@@ -83,7 +85,7 @@ impl Config {
     fn prompt(&self, target: &mut Target<'_>, layer: usize) -> Result<Prompt> {
         let (module, shape) = (target.backbone.attention_module(layer), target.shape());
         let gates = match self.gate {
-            Gate::Heads => shape.heads,
+            Gate::Heads | Gate::HeadsLinear => shape.heads,
             Gate::Scalar => 1,
         };
         let rows = target.normal(&[1, self.tokens, shape.hidden], 1.0);
@@ -99,7 +101,7 @@ impl Config {
 struct Prompt {
     /// `[1, p, d]`
     rows: ParamId,
-    /// `[h]` or `[1]`
+    /// `[h]`, or `[1]` where it is a scalar
     gate: ParamId,
 }
 
@@ -133,7 +135,7 @@ impl Adapter for LlamaAdapter {
         let gate = step.param(prompt.gate);
         let gate = match self.gate {
             Gate::Heads => gate.tanh(),
-            Gate::Scalar => gate,
+            Gate::HeadsLinear | Gate::Scalar => gate,
         };
         let gated = context.mul_row(&spread(&gate, context.cols())?)?;
         Ok(Some(match self.after_output {

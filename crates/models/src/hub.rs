@@ -135,7 +135,9 @@ fn fetch_weights(snapshot: &Snapshot, remote: &Remote<'_>, progress: &mut dyn Pr
         return Ok(());
     }
     if !snapshot.has(INDEX) && remote.get(INDEX, progress)?.is_none() {
-        return Err(remote.error(&format!("it has neither {SINGLE} nor {INDEX}; other formats are not read")));
+        return Err(
+            remote.error(&format!("it has neither {SINGLE} nor {INDEX}; other formats are not downloaded"))
+        );
     }
     let mut shards: Vec<String> = weight_map(&snapshot.folder.join(INDEX))?.into_values().collect();
     shards.sort();

@@ -4,7 +4,7 @@ use crate::config::Fields;
 use crate::family::{Architecture, Build, FAMILIES, Family, HeadSpec, Outputs, Task};
 use crate::files::read_json;
 use crate::reader::Reader;
-use crate::weights::{Checkpoint, Take};
+use crate::weights::{Checkpoint, Pickles, Take};
 use crate::{Error, Pooling, Result, sentence_pooling};
 use offshoot_core::nn::{Head, HeadLayer, Linear};
 use offshoot_core::{Backbone, Device, Kind, Part, Place, Rng, Tensor, Weight};
@@ -60,7 +60,7 @@ impl Model {
             Some(pooling) => pooling,
             None => sentence_pooling(folder)?.unwrap_or(family.pooling),
         };
-        let checkpoint = Checkpoint::open(folder)?;
+        let checkpoint = Checkpoint::open_with(folder, options.pickles)?;
         let prefix = format!("{}.", family.prefix);
         let mut take = Take::new(&checkpoint, &[&prefix]);
         let build = Build { task: options.task, pooled: pooling == Pooling::Pooler };
@@ -206,6 +206,8 @@ pub struct LoadOptions {
     pub pooling: Option<Pooling>,
     /// What it is loaded for.
     pub task: Task,
+    /// Whether torch's own files are read where there are no others.
+    pub pickles: Pickles,
 }
 
 /// What config.json says of the backbone and of the head.

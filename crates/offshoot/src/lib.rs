@@ -7,6 +7,7 @@
 //!
 //! ```
 //! use offshoot::methods::MethodConfig;
+//! use offshoot::models::weights::Pickles;
 //! use offshoot::train::checkpoint::{self, About};
 //! use offshoot::train::{DataRecipe, ModelRecipe, Recipe, TrainSettings, prepare};
 //! use std::time::Instant;
@@ -36,7 +37,7 @@
 //! let (model_name, labels) = (&prepared.model_name, &prepared.labels);
 //! let about = About { model_name, labels, recipe: Default::default() };
 //! checkpoint::save(&folder.join("adapter"), &classifier, &prepared.model, about)?;
-//! let again = checkpoint::load(&folder.join("adapter"), &prepared.model)?;
+//! let again = checkpoint::load(&folder.join("adapter"), &prepared.model, Pickles::Refuse)?;
 //! let logits = |of: &offshoot::train::Classifier| of.evaluate(&prepared.test, 4096, |_rows| {});
 //! assert_eq!(logits(&classifier)?, logits(&again.classifier)?);
 //! # Ok(())

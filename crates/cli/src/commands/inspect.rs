@@ -1,6 +1,7 @@
 //! `offshoot inspect`: what a model or an adapter is.
 
-use crate::adapters::{Adapter, is_adapter};
+use crate::adapters::Adapter;
+use crate::flags::PickleFlags;
 use crate::session::Session;
 use crate::table::table;
 use crate::text::{bytes, count, share, some};
@@ -10,7 +11,7 @@ use offshoot::core::{Device, Shape};
 use offshoot::methods::MethodConfig;
 use offshoot::models::weights::Checkpoint;
 use offshoot::models::{Model, Pooling};
-use offshoot::train::checkpoint::Card;
+use offshoot::train::checkpoint::{Card, is_adapter};
 use offshoot::train::{Share, shares};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -37,6 +38,9 @@ pub(crate) struct Args {
     #[arg(long)]
     pooling: Option<Pooling>,
 
+    #[command(flatten)]
+    pickle: PickleFlags,
+
     /// Print one JSON object as the last line of stdout
     #[arg(long)]
     pub(crate) json: bool,
@@ -53,7 +57,7 @@ pub(crate) fn run(args: &Args, session: &Session) -> Result<()> {
     }
     let folder = session.model_folder(&args.name)?;
     let model = Model::load(&folder, args.pooling, &Device::cpu())?;
-    let checkpoint = Checkpoint::open(&folder)?;
+    let checkpoint = Checkpoint::open_with(&folder, args.pickle.pickles())?;
     let shares = shares(&model, args.classes.into())?;
     session.console.show(&about(&args.name, &model, &checkpoint))?;
     session

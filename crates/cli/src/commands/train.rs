@@ -106,7 +106,7 @@ fn recipe(args: &Args) -> Result<Recipe> {
 fn start(args: &Args, recipe: &Recipe, prepared: &Prepared, session: &Session) -> Result<Classifier> {
     let seed = recipe.train.seed;
     if let Some(adapter) = &args.init_from {
-        return adapters::resume(adapter, prepared, seed, session);
+        return adapters::resume(adapter, prepared, seed, args.run.model.pickle.pickles(), session);
     }
     match recipe.methods.as_slice() {
         [method] => Ok(Classifier::new(&prepared.model, method, prepared.labels.len(), seed)?),

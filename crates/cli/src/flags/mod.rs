@@ -7,7 +7,7 @@ mod run;
 mod training;
 
 pub(crate) use data::{ColumnFlags, LabelFlags, SplitFlags};
-pub(crate) use model::{MachineFlags, ModelFlags};
+pub(crate) use model::{MachineFlags, ModelFlags, PickleFlags};
 pub(crate) use run::{RunFlags, method_names};
 pub(crate) use training::{SizeFlags, TrainFlags};
 

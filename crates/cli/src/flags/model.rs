@@ -4,6 +4,7 @@ use super::change;
 use anyhow::{Context, Result};
 use clap::Args;
 use offshoot::models::Pooling;
+use offshoot::models::weights::Pickles;
 use offshoot::train::ModelRecipe;
 
 /// The model.
@@ -21,6 +22,25 @@ pub(crate) struct ModelFlags {
     /// The type of the frozen weights; only f32 so far
     #[arg(long, value_name = "TYPE", default_value = "f32", value_parser = dtype)]
     pub(crate) dtype: String,
+
+    #[command(flatten)]
+    pub(crate) pickle: PickleFlags,
+}
+
+/// Permission to read torch's own files. It is given on the command line alone: no recipe and no adapter can.
+#[derive(Clone, Copy, Debug, Args)]
+#[command(next_help_heading = "Model")]
+pub(crate) struct PickleFlags {
+    /// Also read weights in torch's own format (.bin, .pth), Python pickles: nothing in them is run, but
+    /// safetensors are the safer format
+    #[arg(long)]
+    allow_pickle: bool,
+}
+
+impl PickleFlags {
+    pub(crate) fn pickles(self) -> Pickles {
+        if self.allow_pickle { Pickles::Allow } else { Pickles::Refuse }
+    }
 }
 
 /// The machine.

@@ -2,6 +2,8 @@
 
 use crate::place::{self, Place};
 use serde_json::Value;
+use std::fs;
+use std::path::Path;
 
 /// What the JSON of a run must have.
 const FIELDS: [&str; 23] = [
@@ -222,6 +224,44 @@ fn models_and_adapters_are_inspected() {
     {
         assert!(about.contains(words), "`{words}` is not said: {about}");
     }
+}
+
+/// The tiny model of the golden cases, which the files of other programs are for, with a vocabulary.
+fn golden_model(place: &Place) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    fs::create_dir(place.path("golden")).unwrap();
+    for name in ["config.json", "model.safetensors"] {
+        let from = root.join("testing/golden/models/bert-cls").join(name);
+        fs::copy(from, place.path("golden").join(name)).unwrap();
+    }
+    fs::copy(place.path("model/vocab.txt"), place.path("golden/vocab.txt")).unwrap();
+    let torch = root.join("train/tests/torch");
+    fs::copy(torch.join("llama-adapter.pth"), place.path("original.pth")).unwrap();
+    fs::create_dir(place.path("hub")).unwrap();
+    for name in ["adapter_config.json", "pytorch_adapter.bin", "pytorch_model_head.bin"] {
+        fs::copy(torch.join("adapterhub").join(name), place.path("hub").join(name)).unwrap();
+    }
+}
+
+#[test]
+fn torch_files_of_other_programs_are_used_where_they_are_allowed() {
+    let place = Place::new();
+    golden_model(&place);
+    let train = "train rows.csv --model golden --threads 1 --epochs 1 --init-from original.pth --output out";
+    place.run(train).fails(1, &["original.pth", "--allow-pickle"]);
+    let report = place.run(&format!("{train} --allow-pickle --json")).ok().json();
+    assert_eq!(report["method"], "llama-adapter");
+    // What comes of it is in our own files and needs no permission.
+    place.run("evaluate rows.csv --adapter out").ok();
+    let about = place.run("inspect original.pth").ok().stdout;
+    assert!(about.contains("another program") && about.contains("file      original.pth"), "{about}");
+
+    let predict = "predict rows.csv --adapter hub --model golden";
+    place.run(predict).fails(1, &["pytorch_adapter.bin", "--allow-pickle"]);
+    let said = place.run(&format!("{predict} --allow-pickle")).ok().stdout;
+    assert_eq!(said.lines().count(), 61, "{said}");
+    fs::write(place.path("hub/pytorch_adapter.bin"), b"\x80\x02cos\nsystem\n").unwrap();
+    place.run(&format!("{predict} --allow-pickle")).fails(1, &["pytorch_adapter.bin", "torch file"]);
 }
 
 #[test]

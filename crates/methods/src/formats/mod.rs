@@ -11,10 +11,18 @@
 //! | peft | lora, dora, ia3, prompt, p-tuning, prefix, prefix-mlp, llama-adapter with scalar gates | `peft` |
 //! | AdapterHub | houlsby, pfeiffer, parallel | `adapterhub` |
 //! | our own | all others, under the model's own names | `native` |
+//!
+//! Two more are only read, from a lone file of tensors without a configuration ([`import_bare`]): the original
+//! LLaMA-Adapter's (`llama_adapter_original`) and litgpt's (`litgpt`).
 
 mod adapterhub;
+#[cfg(test)]
+mod bare_tests;
 mod fields;
+mod gated;
 mod imported;
+mod litgpt;
+mod llama_adapter_original;
 mod native;
 mod peft;
 mod sites;
@@ -44,7 +52,20 @@ pub const ADAPTER_FILES: &[&str] = &[
     adapterhub::HEAD_CONFIG_FILE,
     adapterhub::NORMS_FILE,
     native::WEIGHTS_FILE,
+    "adapter_model.bin",
+    "pytorch_adapter.bin",
+    "pytorch_model_head.bin",
 ];
+
+/// The name under which the libraries keep one of these files in torch's own format, where they do.
+pub fn torch_file(file: &str) -> Option<&'static str> {
+    match file {
+        peft::WEIGHTS_FILE => Some("adapter_model.bin"),
+        adapterhub::WEIGHTS_FILE => Some("pytorch_adapter.bin"),
+        adapterhub::HEAD_FILE => Some("pytorch_model_head.bin"),
+        _ => None,
+    }
+}
 
 /// A tensor on its way to a file.
 #[derive(Clone, Debug, PartialEq)]
@@ -201,6 +222,25 @@ pub fn import(config: &Value, tensors: Tensors, extra: Tensors, backbone: &dyn B
         Format::AdapterHub => adapterhub::import(source),
         Format::Native => native::import(source),
     }
+}
+
+/// Reads an adapter for `backbone` from a lone file of tensors without a configuration: the original
+/// LLaMA-Adapter's or litgpt's. Which of them it is, its names say. They hold no head.
+///
+/// # Errors
+/// If it is neither, or its tensors do not belong to this backbone.
+pub fn import_bare(tensors: &Tensors, backbone: &dyn Backbone) -> Result<Imported> {
+    if tensors.contains_key(llama_adapter_original::QUERY) {
+        return llama_adapter_original::import(tensors, backbone);
+    }
+    if tensors.keys().any(|name| litgpt::is_litgpt(name)) {
+        return litgpt::import(tensors, backbone);
+    }
+    Err(Error::invalid(format!(
+        "the file holds {}; a file without {CONFIG_FILE} beside it is read if it is the original          LLaMA-Adapter's ({}) or litgpt's (transformer.h.N.attn.adapter_wte.weight)",
+        listed(tensors.keys().map(String::as_str)),
+        llama_adapter_original::QUERY
+    )))
 }
 
 /// Whether a tensor is of one of these modules.

@@ -103,6 +103,7 @@ const METHODS: &[&str] = &[
     r#"{"method": "prefix-mlp", "tokens": 4, "mlp_width": 5}"#,
     r#"{"method": "llama-adapter", "tokens": 4, "gate": "scalar"}"#,
     r#"{"method": "llama-adapter", "tokens": 4, "layers": 2, "gate": "heads"}"#,
+    r#"{"method": "llama-adapter", "tokens": 4, "layers": 2, "gate": "heads-linear"}"#,
     r#"{"method": "houlsby", "width": 2, "dropout": 0.1, "leave_out": [0]}"#,
     r#"{"method": "houlsby", "width": 3, "non_linearity": "gelu-tanh", "scaling": 0.5}"#,
     r#"{"method": "pfeiffer", "width": 2, "non_linearity": "gelu"}"#,
@@ -250,9 +251,11 @@ fn a_prefix_table_is_layers_then_key_and_value() {
 
 #[test]
 fn gates_of_heads_are_not_for_peft() {
-    let heads = trained(Stub::bert(), json!({ "method": "llama-adapter" }));
-    let message = peft::export(&heads.surroundings()).unwrap_err().to_string();
-    assert!(message.contains("`gate` heads") && message.contains("scalar"), "{message}");
+    for gate in ["heads", "heads-linear"] {
+        let heads = trained(Stub::bert(), json!({ "method": "llama-adapter", "gate": gate }));
+        let message = peft::export(&heads.surroundings()).unwrap_err().to_string();
+        assert!(message.contains("`gate` of each head") && message.contains("scalar"), "{message}");
+    }
 }
 
 /// A configuration's field, set to a value, and what the refusal must name.

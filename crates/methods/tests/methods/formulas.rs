@@ -67,6 +67,11 @@ fn llama_adapter_has_a_tanh_gate_per_head() {
 }
 
 #[test]
+fn litgpts_gate_is_one_number_a_head_as_it_is() {
+    check("heads-linear", &[0.7, -1.5], |head| f64::from([0.7_f32, -1.5][head]));
+}
+
+#[test]
 fn pefts_gate_is_one_number_as_it_is() {
     check("scalar", &[1.7], |_| f64::from(1.7_f32));
 }

@@ -114,6 +114,7 @@ fn a_bad_setting_is_named_with_what_is_valid() {
 #[test]
 fn only_the_scalar_gate_has_a_peft_file() {
     assert_eq!(config(json!({ "method": "llama-adapter" })).saves(), Saves::Weights);
+    assert_eq!(config(json!({ "method": "llama-adapter", "gate": "heads-linear" })).saves(), Saves::Weights);
     assert_eq!(config(json!({ "method": "llama-adapter", "gate": "scalar" })).saves(), Saves::Peft);
     assert_eq!(config(json!({ "method": "prompt" })).saves(), Saves::Peft);
 }

@@ -38,6 +38,7 @@ fn counts_are_those_of_the_papers() {
         (json!({ "method": "ia3" }), l * (d + d + f)),
         (json!({ "method": "ia3", "feedforward": ["down", "output"] }), l * (d + d + f + d)),
         (json!({ "method": "llama-adapter", "layers": 2 }), 2 * (10 * d + 2)),
+        (json!({ "method": "llama-adapter", "layers": 2, "gate": "heads-linear" }), 2 * (10 * d + 2)),
         (json!({ "method": "llama-adapter", "layers": 2, "gate": "scalar" }), 2 * (10 * d + 1)),
         (json!({ "method": "read", "width": 4 }), d + 12 * (d + 4) + 24 + d * 4 + d),
         (json!({ "method": "read", "width": 4, "cell": "lstm" }), d + 16 * (d + 4) + 32 + d * 4 + d),

@@ -11,7 +11,9 @@ use serde::Deserialize;
 use super::dtype::Dtype;
 use super::header::{self, TensorInfo};
 use super::map::Map;
+use super::pickles::{HINT, Pickles};
 use super::stored::{GgufEntry, Stored};
+use super::torch;
 use crate::error::{Error, Result};
 use crate::files;
 
@@ -19,6 +21,18 @@ use crate::files;
 pub const SINGLE: &str = "model.safetensors";
 /// The name of the file that says which shard holds which tensor.
 pub const INDEX: &str = "model.safetensors.index.json";
+
+/// An unsharded model's weights in torch's own format.
+const TORCH_SINGLE: &str = "pytorch_model.bin";
+/// The index of its shards.
+const TORCH_INDEX: &str = "pytorch_model.bin.index.json";
+
+/// How a file of weights is laid out.
+#[derive(Clone, Copy)]
+enum Layout {
+    Safetensors,
+    Torch,
+}
 
 /// Weights that are open, mapped and checked, but not read. Dropping it gives the file's pages back.
 #[derive(Debug)]
@@ -36,6 +50,7 @@ struct Place {
     start: usize,
     end: usize,
     stored: Stored,
+    strides: Option<Vec<usize>>,
 }
 
 impl Checkpoint {
@@ -44,14 +59,26 @@ impl Checkpoint {
     /// # Errors
     /// If there are no such weights, or if a file, a header or the index is damaged.
     pub fn open(folder: &Path) -> Result<Self> {
-        let single = folder.join(SINGLE);
-        let index = folder.join(INDEX);
-        if single.exists() {
-            Self::open_file(&single)
-        } else if index.exists() {
-            Self::open_shards(folder, &index)
-        } else {
-            Err(Error::checkpoint(folder, absent(folder)))
+        Self::open_with(folder, Pickles::Refuse)
+    }
+
+    /// The same; where there are no safetensors and `pickles` allows it, `pytorch_model.bin` or the shards
+    /// that its index names.
+    ///
+    /// # Errors
+    /// If there are no such weights, or if a file, a header or the index is damaged.
+    pub fn open_with(folder: &Path, pickles: Pickles) -> Result<Self> {
+        let named = |name: &str| Some(folder.join(name)).filter(|path| path.exists());
+        if let Some(single) = named(SINGLE) {
+            return Self::open_file(&single);
+        }
+        if let Some(index) = named(INDEX) {
+            return Self::open_shards(folder, &index, Layout::Safetensors);
+        }
+        match (pickles, named(TORCH_SINGLE), named(TORCH_INDEX)) {
+            (Pickles::Allow, Some(single), _) => Self::open_torch(&single, pickles),
+            (Pickles::Allow, None, Some(index)) => Self::open_shards(folder, &index, Layout::Torch),
+            _ => Err(Error::checkpoint(folder, absent(folder))),
         }
     }
 
@@ -60,26 +87,46 @@ impl Checkpoint {
     /// # Errors
     /// If it cannot be read or is damaged.
     pub fn open_file(path: &Path) -> Result<Self> {
+        Self::open_single(path, Layout::Safetensors)
+    }
+
+    /// Opens one file of any name in torch's own format. Nothing in it is run.
+    ///
+    /// # Errors
+    /// If `pickles` does not allow it, if it cannot be read or is damaged, or if it asks for anything else than
+    /// tensors.
+    pub fn open_torch(path: &Path, pickles: Pickles) -> Result<Self> {
+        pickles.check(path)?;
+        Self::open_single(path, Layout::Torch)
+    }
+
+    fn open_single(path: &Path, layout: Layout) -> Result<Self> {
         let mut checkpoint = Self { path: path.to_path_buf(), files: Vec::new(), tensors: BTreeMap::new() };
-        checkpoint.add(path)?;
+        checkpoint.add(path, layout)?;
         Ok(checkpoint)
     }
 
-    fn open_shards(folder: &Path, index: &Path) -> Result<Self> {
+    fn open_shards(folder: &Path, index: &Path, layout: Layout) -> Result<Self> {
         let places = weight_map(index)?;
         let mut checkpoint = Self { path: index.to_path_buf(), files: Vec::new(), tensors: BTreeMap::new() };
         for shard in places.values().collect::<BTreeSet<_>>() {
-            checkpoint.add(&folder.join(shard))?;
+            checkpoint.add(&folder.join(shard), layout)?;
         }
         checkpoint.agrees_with(&places)?;
         Ok(checkpoint)
     }
 
-    fn add(&mut self, path: &Path) -> Result<()> {
+    fn add(&mut self, path: &Path, layout: Layout) -> Result<()> {
         let map = Map::open(path)?;
-        let entries = header::parse(map.bytes()).map_err(|reason| Error::checkpoint(path, reason))?;
-        for header::Entry { name, info, start, end } in entries {
-            let place = Place { file: self.files.len(), info, start, end, stored: Stored::Plain };
+        let entries = match layout {
+            Layout::Safetensors => header::parse(map.bytes()),
+            Layout::Torch => torch::parse(map.bytes()),
+        };
+        for header::Entry { name, info, start, end, strides } in
+            entries.map_err(|reason| Error::checkpoint(path, reason))?
+        {
+            let file = self.files.len();
+            let place = Place { file, info, start, end, stored: Stored::Plain, strides };
             if let Some(first) = self.tensors.insert(name.clone(), place) {
                 let other = self.files[first.file].path().display();
                 return Err(Error::checkpoint(path, format!("tensor `{name}` is also in {other}; keep one")));
@@ -151,7 +198,13 @@ impl Checkpoint {
         let map = &self.files[place.file];
         let dtype = place.info.dtype;
         let bytes = place.stored.rows(&place.info, &map.bytes()[place.start..place.end]);
-        let values = dtype.decode(&bytes).ok_or_else(|| {
+        let values = match &place.strides {
+            None => dtype.decode(&bytes),
+            Some(strides) => {
+                dtype.decode(&torch::gather(&bytes, dtype.bits() / 8, &place.info.shape, strides))
+            }
+        };
+        let values = values.ok_or_else(|| {
             let reason =
                 format!("tensor `{name}` is {dtype}, which is not read; convert it to F32, F16, BF16 or F64");
             Error::checkpoint(map.path(), reason)
@@ -216,11 +269,11 @@ pub(crate) fn weight_map(index: &Path) -> Result<BTreeMap<String, String>> {
 
 /// Why a folder without safetensors weights will not do.
 fn absent(folder: &Path) -> String {
-    let pickled = ["pytorch_model.bin", "pytorch_model.bin.index.json"];
-    match pickled.iter().find(|name| folder.join(name).exists()) {
-        Some(name) => {
-            format!("only {name} is here, and pickled weights are not read. Convert them once:\n  {CONVERT}")
-        }
+    match [TORCH_SINGLE, TORCH_INDEX].iter().find(|name| folder.join(name).exists()) {
+        Some(name) => format!(
+            "only {name} is here, and pickled weights are not read unless {HINT}. Or convert them once:\n  \
+             {CONVERT}"
+        ),
         None => format!("no weights: expected {SINGLE}, or {INDEX} with its shards"),
     }
 }

@@ -32,6 +32,9 @@ pub(crate) struct Entry {
     pub(crate) info: TensorInfo,
     pub(crate) start: usize,
     pub(crate) end: usize,
+    /// Elements from one index of an axis to the next, where they do not lie in the order of their indices;
+    /// the bytes are then those from the first to the last element.
+    pub(crate) strides: Option<Vec<usize>>,
 }
 
 /// The tensors of a file, in the order of their data.
@@ -130,7 +133,7 @@ impl Claim {
                 "tensor `{name}` ends after the file: the file is cut off, download it again"
             ));
         };
-        Ok(Entry { name, info: TensorInfo { dtype, shape, bytes }, start: end - bytes, end })
+        Ok(Entry { name, info: TensorInfo { dtype, shape, bytes }, start: end - bytes, end, strides: None })
     }
 }
 

@@ -1,16 +1,19 @@
-//! Weights on disk: the safetensors format, read with every claim checked and written whole or not at all.
+//! Weights on disk: the safetensors format, read with every claim checked and written whole or not at all;
+//! torch's own files, read where that is allowed.
 //!
 //! [`Checkpoint`] maps and checks the files, [`Take`] collects a family's tensors out of one,
-//! [`write_safetensors`] and [`read_tensors`] are for the small files of adapters and heads.
+//! [`write_safetensors`], [`read_tensors`] and [`read_torch`] are for the small files of adapters and heads.
 
 mod checkpoint;
 mod dtype;
 mod header;
 mod map;
 mod stored;
+mod pickles;
 mod take;
 #[cfg(test)]
 mod tests;
+mod torch;
 mod write;
 
 pub(crate) use checkpoint::weight_map;
@@ -19,5 +22,6 @@ pub use dtype::Dtype;
 pub use header::TensorInfo;
 pub(crate) use map::Map;
 pub(crate) use stored::{GgufEntry, Stored};
+pub use pickles::Pickles;
 pub use take::{Notes, Take};
-pub use write::{Named, Tensors, read_tensors, write_file, write_safetensors};
+pub use write::{Named, Tensors, read_tensors, read_torch, write_file, write_safetensors};

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde_json::{Map, Value, json};
 
 use super::checkpoint::Checkpoint;
+use super::pickles::Pickles;
 use crate::error::{Error, Result};
 
 /// What [`read_tensors`] gives: name to shape and values, row-major.
@@ -105,7 +106,19 @@ fn sync_folder(path: &Path) -> io::Result<()> {
 /// # Errors
 /// If the file cannot be read or is damaged, or if a tensor is not F32, F16, BF16 or F64, or has no elements.
 pub fn read_tensors(path: &Path) -> Result<Tensors> {
-    let checkpoint = Checkpoint::open_file(path)?;
+    every_tensor(&Checkpoint::open_file(path)?)
+}
+
+/// The same of a small file in torch's own format.
+///
+/// # Errors
+/// As [`read_tensors`]; also if `pickles` does not allow it, or if it asks for anything else than tensors.
+pub fn read_torch(path: &Path, pickles: Pickles) -> Result<Tensors> {
+    every_tensor(&Checkpoint::open_torch(path, pickles)?)
+}
+
+fn every_tensor(checkpoint: &Checkpoint) -> Result<Tensors> {
+    let path = checkpoint.path();
     let mut tensors = BTreeMap::new();
     for name in checkpoint.names() {
         let shape = checkpoint.info(name).map(|info| info.shape.clone()).unwrap_or_default();

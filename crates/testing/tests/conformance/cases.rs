@@ -19,6 +19,7 @@ fn variants() -> Vec<Value> {
         json!({ "method": "dora", "targets": ["output", "down"], "only_layers": [1], "dropout": 0.2 }),
         json!({ "method": "ia3", "feedforward": ["down", "output"] }),
         json!({ "method": "llama-adapter", "layers": 3, "tokens": 2, "gate": "scalar" }),
+        json!({ "method": "llama-adapter", "layers": 2, "tokens": 3, "gate": "heads-linear" }),
         json!({ "method": "read", "cell": "rnn", "aggregation": "last" }),
         json!({ "method": "read", "cell": "lstm", "scale": 0.5 }),
     ]

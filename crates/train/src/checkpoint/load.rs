@@ -1,6 +1,7 @@
 //! Reading an adapter's folder, ours or a library's.
 
-use super::{Card, read_json};
+use super::origin::{lone_file, of_file, of_lone_file};
+use super::{Card, Pickles, read_json};
 use crate::classifier::Classifier;
 use crate::features::empty_head;
 use crate::{Error, Result};
@@ -13,9 +14,6 @@ use offshoot_models::weights::{SINGLE, read_tensors};
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// Weights in torch's own format, which is a program and is not run here.
-const PICKLES: [&str; 2] = ["adapter_model.bin", "pytorch_adapter.bin"];
-
 /// An adapter that was read.
 pub struct Loaded {
     /// The classifier, ready for use or for more training.
@@ -26,16 +24,17 @@ pub struct Loaded {
     pub notes: Vec<String>,
 }
 
-/// Reads the adapter in `folder` for `model`, with the head that was saved with it.
+/// Reads the adapter in `folder` for `model`, with the head that was saved with it. Instead of a folder it may
+/// be the lone file of the original LLaMA-Adapter or of litgpt.
 ///
 /// Load the model with the card's pooling. Labels are the card's; an adapter of another program has none, and
 /// its classes are known by number.
 ///
 /// # Errors
-/// If the folder holds no adapter, a file is damaged, a setting cannot be honoured, the adapter is for
-/// another base, or it has no head.
-pub fn load(folder: &Path, model: &Model) -> Result<Loaded> {
-    let (card, imported) = read(folder, model)?;
+/// If the folder holds no adapter, a file is damaged or in torch's own format where `pickles` does not allow
+/// that, a setting cannot be honoured, the adapter is for another base, or it has no head.
+pub fn load(folder: &Path, model: &Model, pickles: Pickles) -> Result<Loaded> {
+    let (card, imported) = read(folder, model, pickles)?;
     if imported.head.is_empty() {
         return Err(Error::invalid(format!(
             "{}: the adapter was saved without a head, so it cannot predict; train one with --init-from",
@@ -53,8 +52,8 @@ pub fn load(folder: &Path, model: &Model) -> Result<Loaded> {
 ///
 /// # Errors
 /// As [`load`], but for the head.
-pub fn resume(folder: &Path, model: &Model, classes: usize, seed: u64) -> Result<Loaded> {
-    let (card, mut imported) = read(folder, model)?;
+pub fn resume(folder: &Path, model: &Model, classes: usize, seed: u64, pickles: Pickles) -> Result<Loaded> {
+    let (card, mut imported) = read(folder, model, pickles)?;
     let method = imported.method.clone();
     let rng = Rng::new(seed);
     let (new, _) = model.new_head(classes, &mut rng.fork("head"))?;
@@ -82,7 +81,7 @@ fn head_fits(classifier: &Classifier, saved: &Tensors) -> bool {
 }
 
 /// The card and the content of a folder.
-fn read(folder: &Path, model: &Model) -> Result<(Option<Card>, Imported)> {
+fn read(folder: &Path, model: &Model, pickles: Pickles) -> Result<(Option<Card>, Imported)> {
     let card = Card::read(folder)?;
     if let Some(card) = &card {
         named(folder, card.check(model))?;
@@ -90,13 +89,17 @@ fn read(folder: &Path, model: &Model) -> Result<(Option<Card>, Imported)> {
     let checkpoint = card.as_ref().filter(|card| card.method.saves() == Saves::Checkpoint);
     let imported = match checkpoint {
         Some(card) => full(folder, card, model)?,
-        None => adapter(folder, model)?,
+        None => adapter(folder, model, pickles)?,
     };
     Ok((card, imported))
 }
 
 /// The adapter in a library's files or ours.
-fn adapter(folder: &Path, model: &Model) -> Result<Imported> {
+fn adapter(folder: &Path, model: &Model, pickles: Pickles) -> Result<Imported> {
+    if let Some(file) = lone_file(folder)? {
+        let tensors = of_lone_file(&file, pickles)?;
+        return named(&file, formats::import_bare(&tensors, model.backbone.as_ref()));
+    }
     let path = folder.join(CONFIG_FILE);
     if !path.exists() {
         return Err(Error::invalid(format!(
@@ -106,20 +109,15 @@ fn adapter(folder: &Path, model: &Model) -> Result<Imported> {
     }
     let config = read_json(&path)?;
     let format = named(folder, Format::detect(&config))?;
-    let weights = folder.join(format.weights_file());
-    if let Some(pickle) = PICKLES.iter().find(|pickle| folder.join(pickle).exists() && !weights.exists()) {
-        return Err(Error::invalid(format!(
-            "{}: {pickle} is a Python pickle, which can run any program and is not read; save the adapter \
-             as {}",
-            folder.display(),
-            format.weights_file()
-        )));
-    }
+    let weights = of_file(folder, format.weights_file(), pickles)?;
     let mut extra = Tensors::new();
-    for path in format.extra_files().iter().map(|name| folder.join(name)).filter(|path| path.exists()) {
-        extra.extend(read_tensors(&path)?);
+    for name in format.extra_files() {
+        extra.extend(of_file(folder, name, pickles)?.unwrap_or_default());
     }
-    let tensors = read_tensors(&weights)?;
+    let tensors = match weights {
+        Some(tensors) => tensors,
+        None => read_tensors(&folder.join(format.weights_file()))?,
+    };
     named(folder, formats::import(&config, tensors, extra, model.backbone.as_ref()))
 }
 

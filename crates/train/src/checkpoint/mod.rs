@@ -5,6 +5,9 @@
 //! `full` writes a complete checkpoint instead, which `transformers` and
 //! [`Model::load`](offshoot_models::Model::load) read like any other.
 //!
+//! What other programs saved is read too: folders of peft and of AdapterHub, and the lone files of the original
+//! LLaMA-Adapter and of litgpt. Those in torch's own format are read where [`Pickles`] allows it.
+//!
 //! All files are written in a folder of their own beside the old ones; until each of them is complete, an
 //! older adapter stays as it was. Then they are moved to their names in an order by which a crash cannot pass
 //! a mixture off as an adapter: first the card and the configs go (without one, the folder is refused), then
@@ -12,7 +15,10 @@
 //! a card is complete.
 
 mod card;
+#[cfg(test)]
+mod foreign;
 mod load;
+mod origin;
 mod save;
 mod stage;
 #[cfg(test)]
@@ -20,9 +26,11 @@ mod tests;
 
 pub use card::{Base, CARD_FILE, Card};
 pub use load::{Loaded, load, resume};
+pub use origin::is_adapter;
 pub use save::{About, save};
 
 use crate::{Error, Result};
+use offshoot_models::weights::Pickles;
 use serde_json::Value;
 use std::fs::File;
 use std::io::Read;

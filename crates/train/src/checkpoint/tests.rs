@@ -59,7 +59,7 @@ fn logits(classifier: &Classifier) -> Vec<Vec<f32>> {
 }
 
 fn refusal(folder: &Path, model: &Model) -> String {
-    load(folder, model).err().expect("a refusal").to_string()
+    load(folder, model, Pickles::Refuse).err().expect("a refusal").to_string()
 }
 
 /// Every method, small enough for models of width 32.
@@ -79,7 +79,8 @@ fn every_method_is_the_same_after_saving() {
         let model = model(family);
         for info in MethodConfig::ALL {
             let (before, folder) = saved(&model, settings(info.name));
-            let after = load(folder.path(), &model).unwrap_or_else(|e| panic!("{family} {}: {e}", info.name));
+            let after = load(folder.path(), &model, Pickles::Refuse)
+                .unwrap_or_else(|e| panic!("{family} {}: {e}", info.name));
             assert_eq!(logits(&after.classifier), logits(&before), "{family} {}", info.name);
             assert_eq!(after.classifier.params.count(), before.params.count(), "{family} {}", info.name);
             let card = after.card.unwrap();
@@ -111,7 +112,7 @@ fn an_older_adapter_leaves_nothing_behind() {
     let (_, folder) = saved(&model, settings("prefix-mlp"));
     fs::write(folder.path().join("report.json"), "{}").unwrap();
     save_into(folder.path(), &trained(&model, settings("prefix")), &model);
-    let loaded = load(folder.path(), &model).unwrap();
+    let loaded = load(folder.path(), &model, Pickles::Refuse).unwrap();
     assert_eq!(loaded.classifier.method.info().name, "prefix");
     assert!(folder.path().join("report.json").exists());
 }
@@ -136,9 +137,9 @@ fn full_keeps_the_pooling_it_was_trained_with() {
         let said = sentence_pooling(folder.path()).unwrap();
         assert_eq!(said, Some(pooling).filter(|pooling| *pooling != Pooling::Pooler));
         assert_eq!(Model::load(folder.path(), None, &Device::cpu()).unwrap().pooling, pooling);
-        let after = load(folder.path(), &base).unwrap();
+        let after = load(folder.path(), &base, Pickles::Refuse).unwrap();
         assert_eq!(logits(&after.classifier), logits(&before), "{pooling}");
-        assert!(resume(folder.path(), &base, 3, 0).unwrap().notes.is_empty(), "{pooling}");
+        assert!(resume(folder.path(), &base, 3, 0, Pickles::Refuse).unwrap().notes.is_empty(), "{pooling}");
     }
 }
 
@@ -152,7 +153,10 @@ fn a_save_that_fails_leaves_the_older_adapter() {
         let about = About { model_name: "other", labels: &labels, recipe: Value::Null };
         let error = save(folder.path(), &trained(&model, settings(method)), &model, about).unwrap_err();
         assert!(error.to_string().contains(blocked), "{error}");
-        assert_eq!(logits(&load(folder.path(), &model).unwrap().classifier), logits(&before));
+        assert_eq!(
+            logits(&load(folder.path(), &model, Pickles::Refuse).unwrap().classifier),
+            logits(&before)
+        );
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 4, "nothing half-written stays");
     }
 }
@@ -201,7 +205,7 @@ fn another_pooling_is_refused() {
 
 #[test]
 fn adapters_of_the_libraries_have_no_card() {
-    let loaded = load(&golden("cases/bert-cls--lora/adapter"), &model("bert-cls")).unwrap();
+    let loaded = load(&golden("cases/bert-cls--lora/adapter"), &model("bert-cls"), Pickles::Refuse).unwrap();
     assert!(loaded.card.is_none());
     assert_eq!(loaded.classifier.head.classes(), 3);
     let without_head = refusal(&golden("cases/bert-cls--houlsby/adapter"), &model("bert-cls"));
@@ -212,13 +216,13 @@ fn adapters_of_the_libraries_have_no_card() {
 fn training_goes_on_with_the_head_or_a_new_one() {
     let model = model("bert-cls");
     let (before, folder) = saved(&model, settings("lora"));
-    let same = resume(folder.path(), &model, 3, 0).unwrap();
+    let same = resume(folder.path(), &model, 3, 0, Pickles::Refuse).unwrap();
     assert!(same.notes.is_empty());
     assert_eq!(logits(&same.classifier), logits(&before));
-    let other = resume(folder.path(), &model, 5, 0).unwrap();
+    let other = resume(folder.path(), &model, 5, 0, Pickles::Refuse).unwrap();
     assert_eq!(other.classifier.head.classes(), 5);
     assert!(other.notes[0].contains("new"), "{:?}", other.notes);
-    let peer = resume(&golden("cases/bert-cls--houlsby/adapter"), &model, 2, 0).unwrap();
+    let peer = resume(&golden("cases/bert-cls--houlsby/adapter"), &model, 2, 0, Pickles::Refuse).unwrap();
     assert_eq!(peer.classifier.method.info().name, "houlsby");
 }
 

@@ -1,6 +1,6 @@
 //! A bottleneck adapter out of AdapterHub's files.
 
-use super::{Form, HEAD_FILE, NAME, NON_LINEARITIES, SUFFIXES, WEIGHTS_FILE, is_backbone};
+use super::{Form, NAME, NON_LINEARITIES, SUFFIXES, WEIGHTS_FILE, is_backbone};
 use crate::bottleneck::{NonLinearity, Settings};
 use crate::formats::fields::Fields;
 use crate::formats::{CONFIG_FILE, Imported, Source, Tensors, listed};
@@ -65,7 +65,7 @@ fn refuse_flexible_head(head: &Tensors) -> Result<()> {
         return Ok(());
     }
     Err(Error::invalid(format!(
-        "{HEAD_FILE}: {flexible} are of a flexible head, which cannot be loaded; move the file away to \
+        "the adapter's head: {flexible} are of a flexible head, which cannot be loaded; move its file away to \
          load the adapter alone"
     )))
 }

@@ -17,9 +17,9 @@ const PROMPT: &str = ".adaption_prompt";
 const GATE: &str = ".adaption_gate";
 
 pub(super) fn export(export: &Export<'_>, settings: &Config) -> Result<Written> {
-    if settings.gate == Gate::Heads {
-        let reason =
-            "heads is saved in our own format: peft has one number a layer, without tanh; train with scalar";
+    if settings.gate != Gate::Scalar {
+        let reason = "of each head is saved in our own format: peft has one number a layer, without tanh; \
+                      train with scalar";
         return Err(setting("llama-adapter", "gate", reason));
     }
     let module = export.backbone.attention_module(0);
