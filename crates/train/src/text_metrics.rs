@@ -72,3 +72,70 @@ fn longest_common(a: &[&str], b: &[&str]) -> usize {
     }
     row[short.len()]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// F1 of PyPI's rouge-score 0.1.2: `RougeScorer(["rougeL"]).score(reference, text)`.
+    const ROUGE: [(&str, &str, f64); 14] = [
+        ("the cat sat on the mat", "the cat is on the mat", 0.8333333333333334),
+        ("The Cat, sat!", "the cat sat", 1.0),
+        ("a b c d e f g", "g f e d c b a", 0.14285714285714285),
+        ("", "a", 0.0),
+        ("...", "a", 0.0),
+        ("Straße in Köln kostet 3.50", "strasse in koeln kostet 3,50 €", 0.5714285714285715),
+        ("one two three four five", "two five", 0.5714285714285715),
+        ("don't stop me now", "dont stop me now", 0.6666666666666665),
+        ("x", "x", 1.0),
+        ("İstanbul is big", "istanbul is big", 0.5714285714285715),
+        ("to be or not to be that is the question", "that is the question to be or not to be", 0.6),
+        ("1 2 3 2 1 2 3", "3 2 1 2 3 2 1", 0.7142857142857143),
+        ("日本 語", "日本 語", 0.0),
+        ("run_fast ran", "running fast ran", 0.6666666666666666),
+    ];
+
+    #[test]
+    fn rouge_l_is_rouge_score_s() {
+        for (text, reference, expected) in ROUGE {
+            let found = rouge_l(text, reference);
+            assert!((found - expected).abs() < 1e-12, "{text:?} {reference:?}: {found}, expected {expected}");
+            assert!((rouge_l(reference, text) - expected).abs() < 1e-12, "F1 has no direction");
+        }
+    }
+
+    #[test]
+    fn a_common_subsequence_is_the_longest() {
+        // Against every subsequence of the shorter list.
+        let mut state = 5_u64;
+        for _ in 0..200 {
+            let mut draw = |length: usize| -> Vec<&str> {
+                let mut next = || {
+                    state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                    ["a", "b", "c"][(state >> 40) as usize % 3]
+                };
+                (0..length).map(|_| next()).collect()
+            };
+            let (a, b) = (draw(8), draw(11));
+            let chosen = |mask: u32| {
+                a.iter().enumerate().filter(move |(at, _)| mask >> at & 1 == 1).map(|(_, word)| *word)
+            };
+            let within = |mask: &u32| {
+                let mut rest = b.iter();
+                chosen(*mask).all(|word| rest.any(|other| *other == word))
+            };
+            let longest = (0..1_u32 << a.len()).filter(within).map(u32::count_ones).max().unwrap();
+            assert_eq!(longest_common(&a, &b), longest as usize);
+        }
+    }
+
+    #[test]
+    fn means_and_perplexity() {
+        let metrics = TextMetrics::of([(" a b\n", "a b"), ("A b", "a b"), ("c", "a b")]);
+        assert_eq!((metrics.rows, metrics.exact_match), (3, 1.0 / 3.0));
+        assert!((metrics.rouge_l - 2.0 / 3.0).abs() < 1e-12);
+        assert_eq!(TextMetrics::of([]), TextMetrics::default());
+        assert!((perplexity(8.0_f64.ln() * 5.0, 5) - 8.0).abs() < 1e-12);
+        assert_eq!(perplexity(0.0, 0), 1.0);
+    }
+}

@@ -21,7 +21,7 @@ const FUEL: u64 = 1 << 19;
 /// Blocks and macros in each other.
 const RECURSION: usize = 200;
 /// Enough for the deepest parse and the deepest value that `scan` lets through.
-const STACK: usize = 256 << 20;
+const STACK: usize = 64 << 20;
 /// A rendering that runs out of fuel takes about a second.
 const PATIENCE: Duration = Duration::from_secs(20);
 

@@ -153,3 +153,6 @@ impl TextStream<'_> {
         digits.is_some_and(|digits| digits.len() == 2 && digits.bytes().all(|byte| byte.is_ascii_hexdigit()))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -42,8 +42,10 @@ impl Whole {
 /// Cuts the middle out of a prompt that is longer than `most` tokens, as [`Whole::cut`] does.
 pub(super) fn cut_prompt(ids: &mut Vec<u32>, most: usize) -> bool {
     let gone = ids.len().saturating_sub(most);
-    let head = most / 4;
-    ids.drain(head..head + gone);
+    if gone > 0 {
+        let head = most / 4;
+        ids.drain(head..head + gone);
+    }
     gone > 0
 }
 
@@ -86,7 +88,7 @@ mod tests {
     #[test]
     fn a_prompt_keeps_its_ends() {
         let mut ids: Vec<u32> = (0..10).collect();
-        assert!(!cut_prompt(&mut ids, 10));
+        assert!(!cut_prompt(&mut ids, 10) && !cut_prompt(&mut ids, 1000));
         assert!(cut_prompt(&mut ids, 4));
         assert_eq!(ids, [0, 7, 8, 9]);
     }

@@ -14,6 +14,9 @@ pub use write::write_jsonl;
 
 use offshoot_models::Message;
 
+#[cfg(test)]
+mod tests;
+
 /// What a row says.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Content {
