@@ -9,7 +9,9 @@ use offshoot::models::weights::Pickles;
 use offshoot::models::{Model, Tokenizer};
 use offshoot::train::checkpoint::{self, About, CARD_FILE, Card, is_adapter};
 use offshoot::train::data::Columns;
-use offshoot::train::{self, Classifier, DataRecipe, Prepared, Recipe, open_tokenizer};
+use offshoot::train::{
+    self, Classifier, DataRecipe, LanguageModel, LmPrepared, Prepared, Recipe, open_tokenizer,
+};
 use std::path::{Path, PathBuf};
 
 /// A folder with an adapter, or a file that is one, before its weights are read.
@@ -157,6 +159,26 @@ pub(crate) fn save(
     let recipe = crate::text::plain(&recipe).map_err(|error| train::Error::invalid(error.to_string()))?;
     let about = About { model_name: &prepared.model_name, labels: &prepared.labels, recipe };
     checkpoint::save(folder, classifier, &prepared.model, about)
+}
+
+/// Saves a language model's adapter; the bytes written.
+///
+/// # Errors
+/// If the folder cannot be written to.
+pub(crate) fn save_text(
+    folder: &Path,
+    grown: &LanguageModel,
+    prepared: &LmPrepared,
+    recipe: &Recipe,
+) -> train::Result<u64> {
+    let recipe = Recipe { methods: vec![grown.method.clone()], ..recipe.clone() };
+    let recipe = crate::text::plain(&recipe).map_err(|error| train::Error::invalid(error.to_string()))?;
+    checkpoint::save(
+        folder,
+        grown,
+        &prepared.model,
+        About { model_name: &prepared.model_name, labels: &[], recipe },
+    )
 }
 
 /// An adapter to train on from, on prepared rows.

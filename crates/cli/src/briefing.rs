@@ -6,7 +6,8 @@ use anyhow::Result;
 use offshoot::core::Rng;
 use offshoot::methods::{MethodConfig, Saves};
 use offshoot::models::Model;
-use offshoot::train::{Briefing, Lengths, Prepared};
+use offshoot::train::instruct::LmRow;
+use offshoot::train::{Briefing, Lengths, LmBriefing, LmPrepared, Prepared};
 
 /// The lines about model, rows and task.
 ///
@@ -29,6 +30,31 @@ pub(crate) fn lines(prepared: &Prepared, briefing: &Briefing, dtype: &str) -> Re
     }
     lines.extend(briefing.notes.iter().map(|note| format!("note: {note}")));
     Ok(lines.join("\n"))
+}
+
+/// The lines about model, rows and task of a language model.
+pub(crate) fn text_lines(prepared: &LmPrepared, briefing: &LmBriefing) -> String {
+    let shape = prepared.model.backbone.shape();
+    let (family, layers) = (prepared.model.backbone.family(), some(shape.layers, "layer"));
+    let template =
+        if prepared.tools.template.is_some() { "its own chat template" } else { "no chat template" };
+    let mut lines = vec![
+        format!("model: {} ({family}, {layers}, hidden {}), {template}", prepared.model_name, shape.hidden),
+        format!("data: {}", briefing.summary.to_string().trim_end().replace('\n', "\n  ")),
+    ];
+    lines.extend(briefing.guess.as_ref().map(|guess| format!("columns: {guess}")));
+    let parts = [("training", &briefing.train_lengths, prepared.train.as_slice())];
+    for (part, lengths, rows) in
+        parts.into_iter().chain([("test", &briefing.test_lengths, &prepared.test[..])])
+    {
+        if !rows.is_empty() {
+            let predicted = count(rows.iter().map(LmRow::targets).sum());
+            let tokens = tokens(lengths, rows.len(), briefing.max_length);
+            lines.push(format!("{part} rows: {tokens}; {predicted} are predicted"));
+        }
+    }
+    lines.extend(briefing.notes.iter().map(|note| format!("note: {note}")));
+    lines.join("\n")
 }
 
 /// `NAME (family, sizes), pooling`.

@@ -7,6 +7,7 @@ pub(crate) mod methods;
 pub(crate) mod models;
 pub(crate) mod predict;
 pub(crate) mod train;
+mod train_text;
 
 use crate::args::Command;
 use crate::session::Session;

@@ -9,13 +9,15 @@ use crate::results;
 use crate::session::Session;
 use anyhow::{Result, bail};
 use offshoot::methods::Saves;
+use offshoot::models::Task;
 use offshoot::train::{self, Classifier, Prepared, Recipe, RunReport};
 use std::path::{Path, PathBuf};
 
 const EXAMPLE: &str = "Examples:
   offshoot train reviews.csv --model sentence-transformers/all-MiniLM-L6-v2 --rank 16 --output sentiment
   offshoot train reviews.csv --model ./my-bert --method houlsby --train 2000 --test 500 --epochs 5
-  offshoot train more.csv --init-from sentiment --output better";
+  offshoot train more.csv --init-from sentiment --output better
+  offshoot train alpaca.json --task language-model --model ./SmolLM2-135M-Instruct --output assistant";
 
 /// The arguments.
 #[derive(Debug, clap::Args)]
@@ -23,7 +25,7 @@ const EXAMPLE: &str = "Examples:
 pub(crate) struct Args {
     /// The folder for the adapter, with report.json and recipe.toml
     #[arg(short, long, value_name = "FOLDER", default_value = "offshoot-adapter")]
-    output: PathBuf,
+    pub(super) output: PathBuf,
 
     #[command(flatten)]
     pub(crate) run: RunFlags,
@@ -47,7 +49,7 @@ pub(crate) struct Args {
         help_heading = "Method",
         display_order = 0
     )]
-    init_from: Option<PathBuf>,
+    pub(super) init_from: Option<PathBuf>,
 }
 
 /// Trains, measures, saves.
@@ -60,6 +62,9 @@ pub(crate) fn run(args: &Args, session: &Session) -> Result<()> {
 
 fn train(args: &Args, session: &Session) -> Result<()> {
     let mut recipe = recipe(args)?;
+    if recipe.task == Task::LanguageModel {
+        return super::train_text::train(args, recipe, session);
+    }
     let output = OutputFolder::ready(&args.output)?;
     args.run.split.write(&recipe)?;
     let folder = session.model_folder(&recipe.model.name)?;
@@ -81,7 +86,7 @@ fn train(args: &Args, session: &Session) -> Result<()> {
 }
 
 /// A method that writes a whole checkpoint must not write it over the base; known before anything is trained.
-fn keep_base(recipe: &Recipe, base: &Path, output: &Path) -> Result<()> {
+pub(super) fn keep_base(recipe: &Recipe, base: &Path, output: &Path) -> Result<()> {
     let whole = recipe.methods.iter().any(|method| method.saves() == Saves::Checkpoint);
     if whole && matches!((base.canonicalize(), output.canonicalize()), (Ok(a), Ok(b)) if a == b) {
         bail!("{} holds the base model, which would be overwritten; name another --output", output.display());
@@ -98,6 +103,9 @@ fn recipe(args: &Args) -> Result<Recipe> {
         flags.model.model = Some(card.base.name.clone());
     }
     let mut recipe = flags.recipe(args.method.as_slice(), &["lora"])?;
+    if let (Some(card), None) = (&card, flags.task) {
+        recipe.task = card.task;
+    }
     recipe.model.pooling = recipe.model.pooling.or(card.map(|card| card.pooling));
     Ok(recipe)
 }

@@ -6,6 +6,9 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use offshoot::methods::MethodConfig;
+use offshoot::models::Task;
+use offshoot::train::data::instruct::Layout;
+use offshoot::train::instruct::LmSettings;
 use offshoot::train::{DataRecipe, ModelRecipe, Recipe, TrainSettings};
 use std::path::{Path, PathBuf};
 
@@ -15,6 +18,18 @@ pub(crate) struct RunFlags {
     /// The rows: a .csv, .tsv, .jsonl or .json file
     #[arg(value_name = "DATA", required_unless_present = "recipe")]
     data: Option<PathBuf>,
+
+    /// What the rows are for: classification, or language-model (instructions, chats, plain text)
+    #[arg(long, value_name = "TASK", value_parser = task, help_heading = "Data")]
+    pub(crate) task: Option<Task>,
+
+    /// How rows for a language model are laid out: messages, alpaca, completion or text [default: guessed]
+    #[arg(long, value_name = "LAYOUT", help_heading = "Data")]
+    layout: Option<Layout>,
+
+    /// Let a language model learn to predict the prompt too, not only what follows it
+    #[arg(long, help_heading = "Data")]
+    train_on_prompt: bool,
 
     /// Start from a recipe.toml, which the other flags change
     #[arg(long, value_name = "FILE")]
@@ -52,6 +67,7 @@ impl RunFlags {
     /// A recipe that cannot be read, no model, a setting that does not exist.
     pub(crate) fn recipe(&self, methods: &[String], default: &[&str]) -> Result<Recipe> {
         let mut recipe = self.start(default)?;
+        self.language(&mut recipe);
         choose(&mut recipe.methods, methods)?;
         self.model.change(&mut recipe.model);
         change(&mut recipe.data.max_length, self.columns.max_length.as_ref());
@@ -66,11 +82,22 @@ impl RunFlags {
         Ok(recipe)
     }
 
+    /// What only concerns language models.
+    fn language(&self, recipe: &mut Recipe) {
+        change(&mut recipe.task, self.task.as_ref());
+        if recipe.task == Task::LanguageModel && self.recipe.is_none() {
+            recipe.data.max_length = LmSettings::default().max_length;
+        }
+        recipe.data.instruct.layout = self.layout.or(recipe.data.instruct.layout);
+        recipe.data.train_on_prompt |= self.train_on_prompt;
+    }
+
     /// The recipe before the flags.
     fn start(&self, default: &[&str]) -> Result<Recipe> {
         let mut recipe = match (&self.recipe, &self.model.model) {
             (Some(path), _) => read_recipe(path)?,
             (None, Some(name)) => Recipe {
+                task: Task::default(),
                 model: ModelRecipe { name: name.clone(), pooling: None },
                 data: DataRecipe::new(self.data.clone().unwrap_or_default()),
                 train: TrainSettings::default(),
@@ -83,6 +110,14 @@ impl RunFlags {
         };
         change(&mut recipe.data.path, self.data.as_ref());
         Ok(recipe)
+    }
+}
+
+fn task(text: &str) -> Result<Task, String> {
+    match text {
+        "classification" => Ok(Task::Classification),
+        "language-model" | "lm" => Ok(Task::LanguageModel),
+        _ => Err("choose classification or language-model".into()),
     }
 }
 

@@ -141,7 +141,7 @@ impl Checkpoint {
         let mut tensors = BTreeMap::new();
         for GgufEntry { name, format, shape, range, stored } in entries {
             let info = TensorInfo { dtype: Dtype::of(format), shape, bytes: range.len() };
-            let place = Place { file: 0, info, start: range.start, end: range.end, stored };
+            let place = Place { file: 0, info, start: range.start, end: range.end, stored, strides: None };
             if tensors.insert(name.clone(), place).is_some() {
                 let reason = format!("two tensors are `{name}`; convert the model again");
                 return Err(Error::checkpoint(map.path(), reason));

@@ -8,8 +8,8 @@ mod checkpoint;
 mod dtype;
 mod header;
 mod map;
-mod stored;
 mod pickles;
+mod stored;
 mod take;
 #[cfg(test)]
 mod tests;
@@ -21,7 +21,7 @@ pub use checkpoint::{Checkpoint, INDEX, SINGLE};
 pub use dtype::Dtype;
 pub use header::TensorInfo;
 pub(crate) use map::Map;
-pub(crate) use stored::{GgufEntry, Stored};
 pub use pickles::Pickles;
+pub(crate) use stored::{GgufEntry, Stored};
 pub use take::{Notes, Take};
 pub use write::{Named, Tensors, read_tensors, read_torch, write_file, write_safetensors};

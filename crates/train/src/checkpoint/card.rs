@@ -1,11 +1,10 @@
 //! `offshoot.json`: what an adapter's folder says beside the library's own files.
 
-use super::{About, read_json};
-use crate::classifier::Classifier;
+use super::{About, Grown, read_json};
 use crate::{Error, Result};
 use offshoot_core::{Backbone, Kind, Params, Part};
 use offshoot_methods::MethodConfig;
-use offshoot_models::{Model, Pooling};
+use offshoot_models::{Model, Pooling, Task};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::path::Path;
@@ -21,6 +20,9 @@ const VERSION: u32 = 1;
 pub struct Card {
     /// The version of this file's format.
     pub version: u32,
+    /// What it was trained for.
+    #[serde(default)]
+    pub task: Task,
     /// The method with its settings, complete.
     pub method: MethodConfig,
     /// The model it was trained on.
@@ -59,14 +61,15 @@ pub struct Base {
 }
 
 impl Card {
-    /// The card of a classifier that was trained on `model`.
-    pub(super) fn new(model: &Model, classifier: &Classifier, about: About<'_>) -> Self {
+    /// The card of what was trained on `model`.
+    pub(super) fn new(model: &Model, grown: &Grown<'_>, about: About<'_>) -> Self {
         Self {
             version: VERSION,
-            method: classifier.method.clone(),
+            task: grown.task,
+            method: grown.method.clone(),
             base: Base::of(model.backbone.as_ref(), about.model_name),
             labels: about.labels.to_vec(),
-            pooling: classifier.pooling,
+            pooling: grown.pooling.unwrap_or(model.pooling),
             recipe: about.recipe,
         }
     }
@@ -107,7 +110,13 @@ impl Card {
                 self.base.name
             )));
         }
-        if self.pooling != model.pooling {
+        if self.task != model.task {
+            return Err(Error::invalid(match self.task {
+                Task::Classification => "the adapter classifies; use it with `offshoot predict`",
+                Task::LanguageModel => "the adapter is a language model's; use it with `offshoot generate`",
+            }));
+        }
+        if self.task == Task::Classification && self.pooling != model.pooling {
             return Err(Error::invalid(format!(
                 "the adapter was trained with the pooling `{}`, and the model is pooled by `{}`; leave \
                  --pooling out or give it `{}`",

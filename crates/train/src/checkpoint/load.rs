@@ -4,6 +4,7 @@ use super::origin::{lone_file, of_file, of_lone_file};
 use super::{Card, Pickles, read_json};
 use crate::classifier::Classifier;
 use crate::features::empty_head;
+use crate::language_model::LanguageModel;
 use crate::{Error, Result};
 use offshoot_core::nn::Head;
 use offshoot_core::{Rng, Weight};
@@ -68,6 +69,34 @@ pub fn resume(folder: &Path, model: &Model, classes: usize, seed: u64, pickles: 
     }
     named(folder, imported.load_into(&mut classifier.params))?;
     Ok(Loaded { classifier, card, notes: imported.notes })
+}
+
+/// A language model's adapter that was read.
+pub struct LmLoaded {
+    /// The model with its adapter, ready for use or for more training.
+    pub grown: LanguageModel,
+    /// The adapter's card, if it has one.
+    pub card: Option<Card>,
+    /// What a person should know about how the files were read.
+    pub notes: Vec<String>,
+}
+
+/// Reads the adapter in `folder` for a model that was loaded as a language model. Instead of a folder it may
+/// be the lone file of the original LLaMA-Adapter or of litgpt.
+///
+/// # Errors
+/// As [`load`]; if the adapter has a classification head.
+pub fn load_language_model(folder: &Path, model: &Model, pickles: Pickles) -> Result<LmLoaded> {
+    let (card, imported) = read(folder, model, pickles)?;
+    if !imported.head.is_empty() {
+        let folder = folder.display();
+        return Err(Error::invalid(format!(
+            "{folder}: the adapter has a head, so it classifies and writes no text"
+        )));
+    }
+    let mut grown = LanguageModel::new(model, &imported.method, 0)?;
+    named(folder, imported.load_into(&mut grown.params))?;
+    Ok(LmLoaded { grown, card, notes: imported.notes })
 }
 
 /// Whether saved values are those of a classifier's head, one for each tensor.

@@ -17,6 +17,7 @@
 mod card;
 #[cfg(test)]
 mod foreign;
+mod grown;
 mod load;
 mod origin;
 mod save;
@@ -25,7 +26,8 @@ mod stage;
 mod tests;
 
 pub use card::{Base, CARD_FILE, Card};
-pub use load::{Loaded, load, resume};
+pub use grown::Grown;
+pub use load::{LmLoaded, Loaded, load, load_language_model, resume};
 pub use origin::is_adapter;
 pub use save::{About, save};
 

@@ -1,8 +1,7 @@
 //! Writing an adapter's folder.
 
 use super::stage::{MODEL_CONFIG, Stage};
-use super::{CARD_FILE, Card};
-use crate::classifier::Classifier;
+use super::{CARD_FILE, Card, Grown};
 use crate::files::{self, atomic_write};
 use crate::{Error, Result};
 use offshoot_methods::Saves;
@@ -16,7 +15,9 @@ use std::io;
 use std::path::Path;
 
 /// What a complete checkpoint needs beside its weights to be used as a model, where the base has it.
-const TOKENIZER_FILES: [&str; 6] = [
+const TOKENIZER_FILES: [&str; 8] = [
+    "chat_template.jinja",
+    "generation_config.json",
     "tokenizer.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
@@ -38,7 +39,7 @@ pub struct About<'a> {
     pub recipe: Value,
 }
 
-/// Writes a trained classifier into a folder, which is made if it is not there, and returns the bytes
+/// Writes what a method grew into a folder, which is made if it is not there, and returns the bytes
 /// written.
 ///
 /// Other adapters' files in the folder are replaced; files of other kinds stay.
@@ -47,13 +48,14 @@ pub struct About<'a> {
 /// If the folder or a file cannot be written, or the method's format cannot express a setting. Unless it is
 /// the last step that fails, moving finished files to their names, an older adapter in the folder is as it
 /// was.
-pub fn save(folder: &Path, classifier: &Classifier, model: &Model, about: About<'_>) -> Result<u64> {
-    let whole = classifier.method.saves() == Saves::Checkpoint;
+pub fn save<'a>(folder: &Path, grown: impl Into<Grown<'a>>, model: &Model, about: About<'_>) -> Result<u64> {
+    let grown = grown.into();
+    let whole = grown.method.saves() == Saves::Checkpoint;
     if whole && same(folder, model.folder()) {
         let reason = "it holds the base model, which would be overwritten; choose another folder".to_owned();
         return Err(files::Error { path: folder.to_path_buf(), reason }.into());
     }
-    let content = content(classifier, model, &about)?;
+    let content = content(&grown, model, &about)?;
     let mut stage = Stage::new(folder)?;
     write_tensors(&mut stage, &content)?;
     for (name, config) in content.config.iter().chain(&content.head_config) {
@@ -62,10 +64,10 @@ pub fn save(folder: &Path, classifier: &Classifier, model: &Model, about: About<
     let mut stale = formats::ADAPTER_FILES.to_vec();
     if whole {
         write_model(&mut stage, model, about.labels)?;
-        write_pooling(&mut stage, model, classifier.pooling)?;
+        write_pooling(&mut stage, model, grown.pooling)?;
         stale.extend(POOLING_FILES);
     }
-    let card = Card::new(model, classifier, about);
+    let card = Card::new(model, &grown, about);
     let card =
         serde_json::to_value(&card).map_err(|error| Error::invalid(format!("{CARD_FILE}: {error}")))?;
     write_json(&stage.file(CARD_FILE)?, &card)?;
@@ -73,12 +75,12 @@ pub fn save(folder: &Path, classifier: &Classifier, model: &Model, about: About<
 }
 
 /// The files of the method's format.
-fn content(classifier: &Classifier, model: &Model, about: &About<'_>) -> Result<Files> {
+fn content(grown: &Grown<'_>, model: &Model, about: &About<'_>) -> Result<Files> {
     Ok(formats::export(&Export {
-        method: &classifier.method,
-        adapter: classifier.adapter.as_ref(),
-        backbone: classifier.backbone.as_ref(),
-        params: &classifier.params,
+        method: grown.method,
+        adapter: grown.adapter,
+        backbone: grown.backbone,
+        params: grown.params,
         base_model: about.model_name,
         model_class: model.class(),
         head_modules: &model.head_modules(),
@@ -109,8 +111,10 @@ fn write_model(stage: &mut Stage, model: &Model, labels: &[String]) -> Result<()
     config.remove("torch_dtype");
     config.insert("dtype".into(), json!("float32"));
     config.insert("architectures".into(), json!([model.class()]));
-    config.insert("id2label".into(), names(&|class, label| (class.to_string(), json!(label))));
-    config.insert("label2id".into(), names(&|class, label| (label.clone(), json!(class))));
+    if !labels.is_empty() {
+        config.insert("id2label".into(), names(&|class, label| (class.to_string(), json!(label))));
+        config.insert("label2id".into(), names(&|class, label| (label.clone(), json!(class))));
+    }
     write_json(&stage.file(MODEL_CONFIG)?, &Value::Object(config))?;
     for name in TOKENIZER_FILES {
         let from = model.folder().join(name);
@@ -125,10 +129,8 @@ fn write_model(stage: &mut Stage, model: &Model, labels: &[String]) -> Result<()
 
 /// What the head reads, where sentence-transformers keeps it; that layout has no word for the model's own
 /// pooler, which is what is used when it says nothing.
-fn write_pooling(stage: &mut Stage, model: &Model, pooling: Pooling) -> Result<()> {
-    if pooling == Pooling::Pooler {
-        return Ok(());
-    }
+fn write_pooling(stage: &mut Stage, model: &Model, pooling: Option<Pooling>) -> Result<()> {
+    let Some(pooling) = pooling.filter(|&pooling| pooling != Pooling::Pooler) else { return Ok(()) };
     let [list, config] = POOLING_FILES;
     let modules = json!([
         {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},
@@ -138,6 +140,7 @@ fn write_pooling(stage: &mut Stage, model: &Model, pooling: Pooling) -> Result<(
         "word_embedding_dimension": model.backbone.shape().hidden,
         "pooling_mode_cls_token": pooling == Pooling::Cls,
         "pooling_mode_mean_tokens": pooling == Pooling::Mean,
+        "pooling_mode_lasttoken": pooling == Pooling::Last,
     });
     write_json(&stage.file(list)?, &modules)?;
     write_json(&stage.file(config)?, &modes)

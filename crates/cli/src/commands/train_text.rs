@@ -1,0 +1,58 @@
+//! `offshoot train --task language-model`: one method grown on a language model.
+
+use super::train::{Args, keep_base};
+use crate::adapters;
+use crate::briefing;
+use crate::output::OutputFolder;
+use crate::progress::RunProgress;
+use crate::results;
+use crate::session::Session;
+use anyhow::{Result, bail};
+use offshoot::train::{self, LanguageModel, LmPrepared, Recipe, RunReport, checkpoint};
+
+/// Trains, measures, saves.
+///
+/// # Errors
+/// Whatever is wrong with the arguments, the model or the data; a value that is not finite; a full disk.
+pub(super) fn train(args: &Args, mut recipe: Recipe, session: &Session) -> Result<()> {
+    let output = OutputFolder::ready(&args.output)?;
+    let folder = session.model_folder(&recipe.model.name)?;
+    keep_base(&recipe, &folder, output.path())?;
+    let (prepared, briefing) = train::prepare_lm(&recipe, &folder, session.started)?;
+    let mut grown = start(args, &recipe, &prepared, session)?;
+    recipe.methods = vec![grown.method.clone()];
+    session.console.say(&briefing::text_lines(&prepared, &briefing));
+    session.console.say(&briefing::method(&grown.method, recipe.train.lr)?);
+    if let Some(untuned) = prepared.untuned(&recipe.train)? {
+        session.console.say(&results::scored("untuned", &untuned));
+    }
+    let mut progress =
+        RunProgress::new(&session.console, grown.method.info().name.to_owned(), recipe.train.epochs, true);
+    let report = prepared.train(&mut grown, &recipe.train, &mut |event| progress.event(event))?;
+    drop(progress);
+    let report = RunReport {
+        adapter_bytes: adapters::save_text(output.path(), &grown, &prepared, &recipe)?,
+        ..report
+    };
+    output.write("recipe.toml", &recipe.to_toml()?)?;
+    output.write_json("report.json", &report)?;
+    session.console.show(&results::run(&report))?;
+    let place = output.path().display();
+    session.console.show(&format!("\nThe adapter is in {place}. Use it with"))?;
+    session.console.show(&format!("  offshoot generate --adapter {place} PROMPT"))?;
+    session.console.json(&report)
+}
+
+/// What is trained: the recipe's method, or an adapter that is there already.
+fn start(args: &Args, recipe: &Recipe, prepared: &LmPrepared, session: &Session) -> Result<LanguageModel> {
+    if let Some(folder) = &args.init_from {
+        let pickles = args.run.model.pickle.pickles();
+        let loaded = checkpoint::load_language_model(folder, &prepared.model, pickles)?;
+        loaded.notes.iter().for_each(|note| session.console.say(&format!("note: {note}")));
+        return Ok(loaded.grown);
+    }
+    match recipe.methods.as_slice() {
+        [method] => Ok(LanguageModel::new(&prepared.model, method, recipe.train.seed)?),
+        methods => bail!("this recipe has {} methods; choose one with --method", methods.len()),
+    }
+}
