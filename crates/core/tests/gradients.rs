@@ -5,8 +5,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
 
 use offshoot_core::{
-    Activation, AttentionDropout, Device, Format, Heads, Mask, Params, Quantized, Result, Rng, Span, Step,
-    Tape, Tensor, concat_rows, cross_entropy,
+    Activation, AttentionDropout, Device, Format, Heads, Mask, OutputHead, Params, Quantized, Result, Rng,
+    Rotation, Span, Step, Tape, Tensor, concat_rows, cross_entropy, linear_cross_entropy,
 };
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -86,6 +86,13 @@ fn cases() -> Vec<Case> {
         case("attention", &[&[6, 8], &[8, 4], &[8, 4]], attention_with_dropout),
         case("cross_entropy", &[&[3, 5]], |x| cross_entropy(&x[0], &[4, 0, 2], 0.0)),
         case("cross_entropy", &[&[3, 5]], |x| cross_entropy(&x[0], &[4, 0, 2], 0.2)),
+        case("linear_cross_entropy", &[&[3, 4], &[5, 4]], |x| {
+            Ok(linear_cross_entropy(&x[0], OutputHead::Dense(&x[1]), &[4, 0, 2])?.1)
+        }),
+        case("linear_cross_entropy", &[&[3, 32]], |x| {
+            Ok(linear_cross_entropy(&x[0], OutputHead::Quantized(&blocks(6)), &[5, 0, 2])?.1)
+        }),
+        case("rotate", &[&[3, 8]], |x| x[0].rotate(&Arc::new(Rotation::new(&[0, 3, 7], &[1.0, 0.3], 1.0)))),
     ]
 }
 
@@ -195,6 +202,20 @@ fn every_operation_has_a_case() {
     let tested: BTreeSet<String> = cases().iter().map(|case| case.op.to_owned()).collect();
     let missing: Vec<_> = operations().difference(&tested).cloned().collect();
     assert!(missing.is_empty(), "add a line to `cases` for {missing:?}");
+}
+
+#[test]
+fn the_fused_loss_is_the_loss_of_the_logits() {
+    let (device, mut rng) = (Device::cpu(), Rng::new(5));
+    let (x, head) = (rng.normal_tensor(&device, &[7, 6], 1.0), rng.normal_tensor(&device, &[11, 6], 1.0));
+    let labels = [0, 10, 3, 3, 7, 1, 5];
+    let (losses, total) = linear_cross_entropy(&x, OutputHead::Dense(&head), &labels).unwrap();
+    let plain = cross_entropy(&x.linear(&head).unwrap(), &labels, 0.0).unwrap();
+    // A few roundings of losses of order 10.
+    assert!((total.value() - plain.value()).abs() < 1e-4);
+    assert!((losses.iter().sum::<f32>() - plain.value()).abs() < 1e-4);
+    assert!(linear_cross_entropy(&x, OutputHead::Dense(&head), &[11; 7]).is_err(), "no such token");
+    assert!(linear_cross_entropy(&x, OutputHead::Dense(&head), &labels[..3]).is_err(), "too few labels");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //! Every `b` of `W x + b`, and the shift of every norm, the embeddings' too, as in the authors' code.
 
 use crate::{Info, Method, Saves, Target};
-use offshoot_core::{Adapter, Kind, NoAdapter, Result};
+use offshoot_core::{Adapter, Error, Kind, NoAdapter, Result};
 use serde::{Deserialize, Serialize};
 
 /// How `bitfit` presents itself.
@@ -24,7 +24,11 @@ pub struct Config {}
 
 impl Method for Config {
     fn build(&self, target: &mut Target<'_>) -> Result<Box<dyn Adapter>> {
-        target.train(|place| matches!(place.kind, Kind::Bias | Kind::NormBias))?;
+        let is_bias = |kind| matches!(kind, Kind::Bias | Kind::NormBias);
+        if !target.backbone.weights().iter().any(|weight| is_bias(weight.place().kind)) {
+            return Err(Error::invalid("bitfit: this model has no biases, so there is nothing to train"));
+        }
+        target.train(|place| is_bias(place.kind))?;
         Ok(Box::new(NoAdapter))
     }
 }

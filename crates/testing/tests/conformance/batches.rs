@@ -1,6 +1,6 @@
 //! A sequence's result is its own, whatever stands beside it in the batch.
 
-use crate::cases::{configs, each_pair, models, object};
+use crate::cases::{configs, configs_for, each_pair, models, object};
 use crate::fixture::{Fixture, batch, distance, of_sequence, visible};
 use offshoot_core::{Batch, Counter, Member, Mode, Pass, Tape};
 
@@ -68,7 +68,8 @@ fn dropout_drops_in_training_only_and_differs_from_step_to_step() {
 fn a_batch_of_several_adapters_is_each_on_its_own() {
     for model in models() {
         let hidden = model.backbone.shape().hidden;
-        let mut fixtures: Vec<_> = configs().iter().map(|c| Fixture::new(&model, c, 3).unwrap()).collect();
+        let mut fixtures: Vec<_> =
+            configs_for(&model).iter().map(|c| Fixture::new(&model, c, 3).unwrap()).collect();
         fixtures.retain(|fixture| !fixture.trains_base());
         fixtures.iter_mut().for_each(|fixture| fixture.perturb(0.1, 4).unwrap());
         for first in 0..fixtures.len() {

@@ -1,9 +1,10 @@
 //! The backward pass does not go further down than something is trained.
 
 use crate::cases::{config, models};
-use crate::fixture::{Fixture, batch, visible};
+use crate::fixture::{Fixture, batch, is_decoder, visible};
 use offshoot_core::{Adapter, Mode, Pass, Result, Step, Tape, Tensor};
 use offshoot_methods::MethodConfig;
+use offshoot_models::Model;
 use serde_json::json;
 use std::sync::Mutex;
 
@@ -33,8 +34,11 @@ fn nothing_is_recorded_below_the_lowest_trained_block() {
         (json!({ "method": "bitfit" }), 0),
         (json!({ "method": "prompt" }), 0),
     ];
-    for model in models() {
+    for model in three_blocks() {
         for (settings, lowest) in &cases {
+            if is_decoder(&model) && settings["method"] == "bitfit" {
+                continue;
+            }
             let fixture = Fixture::new(&model, &config(settings.clone()), 3).unwrap();
             let recorded = recorded(&fixture);
             let name = format!("{} {settings}: {recorded:?}", model.backbone.family());
@@ -42,6 +46,11 @@ fn nothing_is_recorded_below_the_lowest_trained_block() {
             assert!(recorded[*lowest..].iter().all(|&operations| operations > 0), "{name}");
         }
     }
+}
+
+/// The tiny models of three blocks.
+fn three_blocks() -> Vec<Model> {
+    models().into_iter().filter(|model| model.backbone.shape().layers == 3).collect()
 }
 
 /// Passes READ's hooks on and notes whether the backbone's states are tracked.
@@ -64,7 +73,7 @@ impl Adapter for Spy<'_> {
 
 #[test]
 fn read_trains_beside_a_backbone_that_records_nothing() {
-    for model in models() {
+    for model in three_blocks() {
         let fixture = Fixture::new(&model, &MethodConfig::named("read").unwrap(), 3).unwrap();
         let spy = Spy { read: fixture.adapter.as_ref(), tracked: Mutex::default() };
         let batch = batch(&[(1, 9), (2, 4)]).unwrap();

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "what the tests share is test code too")]
 
 mod batches;
+mod cached;
 mod cases;
 mod depth;
 mod fixture;

@@ -1,6 +1,6 @@
 //! One backbone serves many adapters and never changes; the same seed gives the same bits.
 
-use crate::cases::{configs, each_pair, models, object};
+use crate::cases::{configs_for, each_pair, models, object};
 use crate::fixture::{Fixture, batch, loss};
 use offshoot_core::optim::AdamW;
 use offshoot_core::{Backbone, Counter, Mode, Tape};
@@ -18,7 +18,7 @@ fn training_many_adapters_leaves_the_backbone_bit_equal() {
     for model in models() {
         let (weights, values) =
             (bits(model.backbone.as_ref()), Fixture::plain(&model).values(&batch).unwrap());
-        for config in configs() {
+        for config in configs_for(&model) {
             train(&model, &config, 3);
         }
         assert_eq!(bits(model.backbone.as_ref()), weights);
