@@ -150,6 +150,7 @@ fn write_pooling(stage: &mut Stage, model: &Model, pooling: Pooling) -> Result<(
         "word_embedding_dimension": model.backbone.shape().hidden,
         "pooling_mode_cls_token": pooling == Pooling::Cls,
         "pooling_mode_mean_tokens": pooling == Pooling::Mean,
+        "pooling_mode_lasttoken": pooling == Pooling::Last,
     });
     write_json(&stage.file(list)?, &modules)?;
     write_json(&stage.file(config)?, &modes)
