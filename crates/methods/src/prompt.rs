@@ -55,7 +55,7 @@ impl Method for Config {
         let rows = match self.init {
             Init::Vocabulary => {
                 let words = draw_words(target, self.tokens);
-                target.backbone.token_table().value(target.params).gather_rows(&words)?
+                Step::detached(target.params).rows_of(target.backbone.token_table(), &words)?
             }
             Init::Normal => target.normal(&[self.tokens, shape.hidden], 1.0),
         };

@@ -7,6 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
+use crate::source::is_gguf;
 use crate::weights::{INDEX, SINGLE, weight_map};
 
 mod cache;
@@ -54,18 +55,20 @@ pub trait Progress {
 
 impl Progress for () {}
 
-/// The folder of a model: `name` is a folder, or a hub id such as `org/name` or `org/name@revision`.
+/// The folder of a model: `name` is a folder, a GGUF file (which stays one), or a hub id such as `org/name` or `org/name@revision`.
 ///
 /// # Errors
 /// If it is neither, if it is not in the cache while offline, or if the hub does not give it; the message
 /// says where it looked and what to do.
 pub fn resolve(name: &str, options: &HubOptions, progress: &mut dyn Progress) -> Result<PathBuf> {
     let path = Path::new(name);
-    if path.is_dir() {
+    if path.is_dir() || is_gguf(path) {
         return Ok(path.to_path_buf());
     }
     if path.is_file() {
-        return Err(Error::hub(name, "is a file; name the folder that holds config.json and the weights"));
+        let reason =
+            "is a file, and none that ends in .gguf; name the folder that holds config.json and the weights";
+        return Err(Error::hub(name, reason));
     }
     let id = ModelId::parse(name)
         .map_err(|why| Error::hub(name, format!("no such folder, and no hub id: {why}")))?;

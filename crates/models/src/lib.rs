@@ -21,6 +21,7 @@ mod model;
 mod pooling;
 mod reader;
 mod roberta;
+pub mod source;
 pub mod tokenizer;
 pub mod weights;
 
@@ -29,4 +30,5 @@ pub use error::{Error, Result};
 pub use family::Task;
 pub use model::{LoadOptions, Model, families};
 pub use pooling::{Pooling, sentence_pooling};
+pub use source::Source;
 pub use tokenizer::{Encoded, SpecialTokens, TextStream, Tokenizer};

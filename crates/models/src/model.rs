@@ -1,16 +1,16 @@
-//! A model folder in memory: backbone, what its head looks like, how it is pooled.
+//! A model in memory: backbone, what its head looks like, how it is pooled.
 
 use crate::config::Fields;
 use crate::family::{Architecture, Build, FAMILIES, Family, HeadSpec, Outputs, Task};
-use crate::files::read_json;
 use crate::reader::Reader;
-use crate::weights::{Checkpoint, Pickles, Take};
-use crate::{Error, Pooling, Result, sentence_pooling};
+use crate::source::{Opened, Source};
+use crate::weights::{Pickles, Take};
+use crate::{Error, Pooling, Result};
 use offshoot_core::nn::{Head, HeadLayer, Linear};
 use offshoot_core::{Backbone, Device, Kind, Part, Place, Rng, Tensor, Weight};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// The most blocks a config file may claim; real models have a few hundred at most.
 pub(crate) const MOST_LAYERS: usize = 4096;
@@ -25,7 +25,7 @@ pub struct Model {
     pub task: Task,
     /// What was noticed on the way and is no error.
     pub notes: Vec<String>,
-    folder: PathBuf,
+    source: Source,
     family: &'static Family,
     config: Map<String, Value>,
     labels: Option<Vec<String>>,
@@ -36,31 +36,31 @@ pub struct Model {
 }
 
 impl Model {
-    /// Loads a folder in the Hugging Face layout for classification. `pooling` overrides what the checkpoint
-    /// says.
+    /// Loads a model for classification. `pooling` overrides what the checkpoint says.
     ///
     /// # Errors
     /// As [`open`](Self::open).
-    pub fn load(folder: &Path, pooling: Option<Pooling>, device: &Device) -> Result<Self> {
-        Self::open(folder, &LoadOptions { pooling, ..LoadOptions::default() }, device)
+    pub fn load(path: &Path, pooling: Option<Pooling>, device: &Device) -> Result<Self> {
+        Self::open(path, &LoadOptions { pooling, ..LoadOptions::default() }, device)
     }
 
-    /// Loads a folder in the Hugging Face layout.
+    /// Loads a folder in the Hugging Face layout, a `.gguf` file, or a folder that holds one such file and no
+    /// config.json.
     ///
     /// # Errors
     /// If the family is unknown or not made for the task, a field of config.json is neither honoured nor
     /// known to have no effect, or the weights are not those that it describes; each message names all that
     /// is wrong.
-    pub fn open(folder: &Path, options: &LoadOptions, device: &Device) -> Result<Self> {
-        let config: Map<String, Value> = read_json(&folder.join("config.json"))?;
-        let family = family(folder, &config)?;
+    pub fn open(path: &Path, options: &LoadOptions, device: &Device) -> Result<Self> {
+        let mut opened = Opened::open(path)?;
+        let family = family(&opened)?;
         check_task(family, options.task)?;
-        let Config { architecture, head, labels, initializer_range } = read_config(family, &config)?;
+        let Config { architecture, head, labels, initializer_range } = read_config(family, &opened.config)?;
         let pooling = match options.pooling {
             Some(pooling) => pooling,
-            None => sentence_pooling(folder)?.unwrap_or(family.pooling),
+            None => opened.source.pooling()?.unwrap_or(family.pooling),
         };
-        let checkpoint = Checkpoint::open_with(folder, options.pickles)?;
+        let checkpoint = opened.checkpoint(options.pickles)?;
         let prefix = format!("{}.", family.prefix);
         let mut take = Take::new(&checkpoint, &[&prefix]);
         let build = Build { task: options.task, pooled: pooling == Pooling::Pooler };
@@ -75,9 +75,9 @@ impl Model {
             pooling,
             task: options.task,
             notes,
-            folder: folder.to_path_buf(),
+            source: opened.source,
             family,
-            config,
+            config: opened.config,
             labels,
             head,
             head_values,
@@ -86,12 +86,17 @@ impl Model {
         })
     }
 
-    /// Where it was loaded from.
+    /// The folder or the file that it was loaded from.
     pub fn folder(&self) -> &Path {
-        &self.folder
+        self.source.path()
     }
 
-    /// config.json as it is.
+    /// Where it was loaded from, for what belongs to the model beside its weights.
+    pub fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// config.json as it is; for a GGUF file what it would be.
     pub fn config(&self) -> &Map<String, Value> {
         &self.config
     }
@@ -175,10 +180,10 @@ pub fn families() -> impl Iterator<Item = (&'static str, &'static str)> {
     FAMILIES.iter().map(|family| (family.name, family.summary))
 }
 
-fn family(folder: &Path, config: &Map<String, Value>) -> Result<&'static Family> {
+fn family(opened: &Opened) -> Result<&'static Family> {
     let known = || FAMILIES.iter().map(|f| f.name).collect::<Vec<_>>().join(", ");
-    let path = folder.join("config.json");
-    let Some(name) = config.get("model_type").and_then(Value::as_str) else {
+    let path = opened.source.config_path();
+    let Some(name) = opened.config.get("model_type").and_then(Value::as_str) else {
         return Err(Error::json(&path, format!("there is no `model_type`; known are {}", known())));
     };
     FAMILIES.iter().find(|family| family.name == name).ok_or_else(|| {

@@ -61,6 +61,14 @@ impl Tokenizer {
         }
     }
 
+    /// From the text of a tokenizer.json, wherever it came from; `path` is for messages.
+    ///
+    /// # Errors
+    /// If it is damaged or cannot encode a short text.
+    pub fn from_json(path: &Path, json: &str) -> Result<Self> {
+        Self::parse(path, json)
+    }
+
     /// From the text of a tokenizer.json; `path` is for messages.
     fn parse(path: &Path, json: &str) -> Result<Self> {
         // Otherwise the crate asks the environment on every call.

@@ -99,12 +99,13 @@ fn split(recipe: &Recipe) -> Result<(Dataset, Split, Summary)> {
     Ok((dataset, split, summary))
 }
 
-/// Opens a model's tokenizer and checks that it belongs to the model.
+/// Opens the tokenizer of a model that was loaded from `folder` (or GGUF file) and checks that they belong
+/// together.
 ///
 /// # Errors
 /// If it is absent or damaged, or has more tokens than the model.
 pub fn open_tokenizer(model: &Model, folder: &Path) -> Result<Tokenizer> {
-    let tokenizer = Tokenizer::open(folder)?;
+    let tokenizer = model.source().tokenizer()?;
     let (tokens, rows) = (tokenizer.vocab_size(), model.backbone.shape().vocab);
     if tokens > rows {
         let place = folder.display();

@@ -2,6 +2,7 @@
 
 use crate::prepare::open_tokenizer;
 use crate::{Error, Result};
+use offshoot_models::gguf::Gguf;
 use offshoot_models::{ChatTemplate, Model, SpecialTokens, Task, Tokenizer};
 use std::path::Path;
 
@@ -25,8 +26,21 @@ impl TextTools {
             return Err(Error::invalid("the model was loaded for classification, not as a language model"));
         }
         let tokenizer = open_tokenizer(model, folder)?;
-        let template = ChatTemplate::open(folder)?;
-        let special = SpecialTokens::open(folder, &tokenizer)?;
+        let (template, special) = match model.source().gguf() {
+            Some(file) => of_file(file, &tokenizer)?,
+            None => (ChatTemplate::open(folder)?, SpecialTokens::open(folder, &tokenizer)?),
+        };
         Ok(Self { tokenizer, template, special })
     }
+}
+
+/// The chat template and the special tokens that a GGUF file carries.
+fn of_file(file: &Gguf, tokenizer: &Tokenizer) -> Result<(Option<ChatTemplate>, SpecialTokens)> {
+    let ids = file.special_ids();
+    let special = SpecialTokens { bos: ids.bos, eos: ids.eos, pad: ids.pad };
+    let text = |id: Option<u32>| id.and_then(|id| tokenizer.token(id));
+    let (bos, eos) = (text(special.bos), text(special.eos.first().copied()));
+    let template = file.chat_template();
+    let template = template.map(|source| ChatTemplate::new(&source, bos.as_deref(), eos.as_deref())).transpose()?;
+    Ok((template, special))
 }

@@ -11,6 +11,7 @@ mod metadata;
 mod model;
 mod names;
 mod rope;
+mod tokenizer;
 mod value;
 mod write;
 
@@ -19,5 +20,6 @@ mod tests;
 
 pub use file::{Gguf, GgufTensor};
 pub use model::{GgufModel, open};
+pub use tokenizer::SpecialIds;
 pub use value::{Array, Kind, Value};
 pub use write::{NamedTensor, write};

@@ -19,7 +19,7 @@ pub struct GgufModel {
     pub checkpoint: Checkpoint,
     /// The Jinja text that makes a conversation one text, if the file has one.
     pub chat_template: Option<String>,
-    /// The file.
+    /// The file, which has the tokenizer.
     pub file: Gguf,
 }
 
@@ -33,8 +33,7 @@ pub fn open(path: &Path) -> Result<GgufModel> {
     let mut config = architecture.config(&file)?;
     let entries = entries(&file, architecture, &mut config)?;
     let checkpoint = Checkpoint::of_gguf(file.map(), entries)?;
-    let template = file.get("tokenizer.chat_template");
-    let chat_template = template.and_then(|template| template.as_text().map(str::to_owned));
+    let chat_template = file.chat_template();
     Ok(GgufModel { config, checkpoint, chat_template, file })
 }
 

@@ -351,4 +351,7 @@ fn a_folder_is_itself_and_a_wrong_name_says_both() {
     assert!(
         resolve(file.to_str().unwrap(), &options, &mut ()).unwrap_err().to_string().contains("is a file")
     );
+    let file = folder.path().join("model.gguf");
+    fs::write(&file, "").unwrap();
+    assert_eq!(resolve(file.to_str().unwrap(), &options, &mut ()).unwrap(), file);
 }

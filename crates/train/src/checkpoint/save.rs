@@ -116,12 +116,24 @@ fn write_model(stage: &mut Stage, model: &Model, labels: &[String]) -> Result<()
         config.insert("label2id".into(), names(&|class, label| (label.clone(), json!(class))));
     }
     write_json(&stage.file(MODEL_CONFIG)?, &Value::Object(config))?;
+    write_tokenizer(stage, model)
+}
+
+/// A folder's tokenizer as it is, a GGUF file's as the files of a folder.
+fn write_tokenizer(stage: &mut Stage, model: &Model) -> Result<()> {
+    let mut write = |name: &str, content: &[u8]| -> Result<()> {
+        Ok(atomic_write(&stage.file(name)?, |out| out.write_all(content))?)
+    };
+    if let Some(file) = model.source().gguf() {
+        write("tokenizer.json", file.tokenizer_json()?.as_bytes())?;
+        let template = file.chat_template();
+        return template.map_or(Ok(()), |template| write("chat_template.jinja", template.as_bytes()));
+    }
     for name in TOKENIZER_FILES {
         let from = model.folder().join(name);
         if from.exists() {
             let failed = |error: io::Error| files::Error { path: from.clone(), reason: error.to_string() };
-            let content = fs::read(&from).map_err(failed)?;
-            atomic_write(&stage.file(name)?, |out| out.write_all(&content))?;
+            write(name, &fs::read(&from).map_err(failed)?)?;
         }
     }
     Ok(())
