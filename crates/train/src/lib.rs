@@ -7,6 +7,7 @@ pub mod data;
 mod error;
 mod features;
 pub mod files;
+pub mod generate;
 mod inspect;
 mod language_model;
 mod logistic;
