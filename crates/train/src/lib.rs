@@ -7,6 +7,7 @@ pub mod data;
 mod error;
 mod features;
 pub mod files;
+pub mod generate;
 mod inspect;
 pub mod instruct;
 mod language_model;
