@@ -7,10 +7,20 @@ use offshoot::train::{Comparison, Metrics, RunReport, Score};
 const HEADER: [&str; 8] =
     ["method", "accuracy", "macro F1", "trained", "share", "training", "peak memory", "adapter"];
 
-/// A comparison's rows, and the floor as the last one.
+/// Where the task is language modelling.
+const TEXT_HEADER: [&str; 8] =
+    ["method", "loss", "perplexity", "trained", "share", "training", "peak memory", "adapter"];
+
+/// A comparison's rows, and the floor as the last one where there is one.
 pub(crate) fn table(comparison: &Comparison) -> String {
-    let floor = vec!["(majority class)".to_owned(), percent(comparison.majority_baseline)];
-    table::table(&HEADER, comparison.rows.iter().map(cells).chain([padded(floor)]), 1)
+    let rows = comparison.rows.iter().map(cells);
+    match comparison.majority_baseline {
+        Some(floor) => {
+            let floor = vec!["(majority class)".to_owned(), percent(floor)];
+            table::table(&HEADER, rows.chain([padded(floor)]), 1)
+        }
+        None => table::table(&TEXT_HEADER, rows, 1),
+    }
 }
 
 fn cells(row: &RunReport) -> Vec<String> {

@@ -26,7 +26,7 @@ mod text_tools;
 mod trainer;
 
 pub use classifier::Classifier;
-pub use compare::{Watcher, compare};
+pub use compare::{Ground, Watcher, compare};
 pub use error::{Error, Result};
 pub use features::fit_features;
 pub use inspect::{Share, shares};

@@ -71,8 +71,8 @@ pub struct RunReport {
 pub struct Comparison {
     /// One row per method, in the order they were asked for.
     pub rows: Vec<RunReport>,
-    /// Share of the most frequent class among the test rows: the floor.
-    pub majority_baseline: f64,
+    /// Share of the most frequent class among the test rows: the floor, where there are classes.
+    pub majority_baseline: Option<f64>,
     /// The method to use, if any run succeeded.
     pub recommended: Option<String>,
     /// Why.
@@ -152,8 +152,8 @@ impl Comparison {
     /// Puts rows together and recommends a method: of those whose accuracy is within one standard error of
     /// the best, the one with the fewest trained values, and of these the fastest. `judged_rows` is the
     /// number of rows that the accuracy was measured on.
-    pub fn new(rows: Vec<RunReport>, majority_baseline: f64, judged_rows: usize) -> Self {
-        let (recommended, reason) = recommend(&rows, majority_baseline, judged_rows);
+    pub fn new(rows: Vec<RunReport>, majority_baseline: Option<f64>, judged_rows: usize) -> Self {
+        let (recommended, reason) = recommend(&rows, majority_baseline.unwrap_or(0.0), judged_rows);
         Self { rows, majority_baseline, recommended, reason }
     }
 }

@@ -41,6 +41,7 @@ fn of_file(file: &Gguf, tokenizer: &Tokenizer) -> Result<(Option<ChatTemplate>, 
     let text = |id: Option<u32>| id.and_then(|id| tokenizer.token(id));
     let (bos, eos) = (text(special.bos), text(special.eos.first().copied()));
     let template = file.chat_template();
-    let template = template.map(|source| ChatTemplate::new(&source, bos.as_deref(), eos.as_deref())).transpose()?;
+    let template =
+        template.map(|source| ChatTemplate::new(&source, bos.as_deref(), eos.as_deref())).transpose()?;
     Ok((template, special))
 }

@@ -11,12 +11,14 @@ use crate::session::Session;
 use anyhow::{Result, bail};
 use indicatif::ProgressBar;
 use offshoot::methods::MethodConfig;
-use offshoot::train::{self, Classifier, Comparison, Event, Prepared, Recipe, RunReport, Watcher};
-use std::path::PathBuf;
+use offshoot::models::Task;
+use offshoot::train::{self, Comparison, Event, Ground, LmPrepared, Prepared, Recipe, RunReport, Watcher};
+use std::path::{Path, PathBuf};
 
 const EXAMPLE: &str = "Examples:
   offshoot compare reviews.csv --model sentence-transformers/all-MiniLM-L6-v2
-  offshoot compare reviews.csv --model ./my-bert --methods lora,head --train 2000 --test 500 --seeds 0,1,2";
+  offshoot compare reviews.csv --model ./my-bert --methods lora,head --train 2000 --test 500 --seeds 0,1,2
+  offshoot compare alpaca.json --task language-model --model ./SmolLM2-135M-Instruct --methods lora,prefix";
 
 /// The arguments.
 #[derive(Debug, clap::Args)]
@@ -59,21 +61,68 @@ fn compare(args: &Args, session: &Session) -> Result<()> {
     let all: Vec<&str> = MethodConfig::ALL.iter().map(|info| info.name).collect();
     let mut recipe = args.run.recipe(&args.methods, &all)?;
     let output = OutputFolder::ready(&args.output)?;
+    if recipe.task == Task::LanguageModel {
+        return compare_text(args, recipe, &output, session);
+    }
     args.run.split.write(&recipe)?;
     let folder = session.model_folder(&recipe.model.name)?;
     let (prepared, briefing) = train::prepare(&recipe, &folder, session.started)?;
     recipe.methods.iter_mut().for_each(|method| method.resolve(prepared.model.backbone.shape()));
     session.console.say(&briefing::lines(&prepared, &briefing, &args.run.model.dtype)?);
     output.write("recipe.toml", &recipe.to_toml()?)?;
-    let seeds = if args.seeds.is_empty() { vec![recipe.train.seed] } else { args.seeds.clone() };
-    let mut show = Show::new(&session.console, &prepared, &recipe, &output, &seeds);
-    let comparison = train::compare(&prepared, &recipe.methods, &recipe.train, &seeds, &mut show);
-    drop(show);
-    output.write_json("report.json", &comparison)?;
-    conclude(&comparison, &output, session)
+    run_all(args, &prepared, &recipe, &output, session)
 }
 
-fn conclude(comparison: &Comparison, output: &OutputFolder, session: &Session) -> Result<()> {
+/// The comparison on a language model.
+fn compare_text(args: &Args, mut recipe: Recipe, output: &OutputFolder, session: &Session) -> Result<()> {
+    let folder = session.model_folder(&recipe.model.name)?;
+    let (prepared, briefing) = train::prepare_lm(&recipe, &folder, session.started)?;
+    // Methods that only have a meaning for classes would be rows of failures.
+    recipe.methods.retain(|method| !["features", "head"].contains(&method.info().name));
+    recipe.methods.iter_mut().for_each(|method| method.resolve(prepared.model.backbone.shape()));
+    session.console.say(&briefing::text_lines(&prepared, &briefing));
+    if let Some(untuned) = prepared.untuned(&recipe.train)? {
+        session.console.say(&results::scored("untuned", &untuned));
+    }
+    output.write("recipe.toml", &recipe.to_toml()?)?;
+    run_all(args, &prepared, &recipe, output, session)
+}
+
+/// Runs every method over every seed, and says what came of it.
+fn run_all<P: Saves>(
+    args: &Args,
+    prepared: &P,
+    recipe: &Recipe,
+    output: &OutputFolder,
+    session: &Session,
+) -> Result<()> {
+    let seeds = if args.seeds.is_empty() { vec![recipe.train.seed] } else { args.seeds.clone() };
+    let mut show = Show::new(&session.console, prepared, recipe, output, &seeds);
+    let comparison = train::compare(prepared, &recipe.methods, &recipe.train, &seeds, &mut show);
+    drop(show);
+    output.write_json("report.json", &comparison)?;
+    conclude(&comparison, output, recipe.task, session)
+}
+
+/// How what was trained is saved.
+trait Saves: Ground {
+    /// Writes an adapter into a folder; the bytes written.
+    fn save(&self, folder: &Path, grown: &Self::Grown, recipe: &Recipe) -> train::Result<u64>;
+}
+
+impl Saves for Prepared {
+    fn save(&self, folder: &Path, grown: &Self::Grown, recipe: &Recipe) -> train::Result<u64> {
+        adapters::save(folder, grown, self, recipe)
+    }
+}
+
+impl Saves for LmPrepared {
+    fn save(&self, folder: &Path, grown: &Self::Grown, recipe: &Recipe) -> train::Result<u64> {
+        adapters::save_text(folder, grown, self, recipe)
+    }
+}
+
+fn conclude(comparison: &Comparison, output: &OutputFolder, task: Task, session: &Session) -> Result<()> {
     let console = &session.console;
     console.show(&results::table(comparison))?;
     for (row, error) in comparison.rows.iter().filter_map(|row| Some((row, row.error.as_ref()?))) {
@@ -83,7 +132,11 @@ fn conclude(comparison: &Comparison, output: &OutputFolder, session: &Session) -
     if let Some(method) = &comparison.recommended {
         console.show(&format!("\nRecommended: {method}, with {}.", comparison.reason))?;
         console.show(&format!("\nreport.json, recipe.toml and the adapters are in {place}. Use one with"))?;
-        console.show(&format!("  offshoot predict FILE --adapter {place}/adapters/{method}"))?;
+        let use_it = match task {
+            Task::Classification => format!("  offshoot predict FILE --adapter {place}/adapters/{method}"),
+            Task::LanguageModel => format!("  offshoot generate --adapter {place}/adapters/{method} PROMPT"),
+        };
+        console.show(&use_it)?;
     }
     console.json(comparison)?;
     if comparison.recommended.is_none() {
@@ -93,9 +146,9 @@ fn conclude(comparison: &Comparison, output: &OutputFolder, session: &Session) -
 }
 
 /// Shows the runs and saves what they trained.
-struct Show<'a> {
+struct Show<'a, P> {
     console: &'a Console,
-    prepared: &'a Prepared,
+    prepared: &'a P,
     recipe: &'a Recipe,
     output: &'a OutputFolder,
     seeds: &'a [u64],
@@ -103,10 +156,10 @@ struct Show<'a> {
     run: Option<RunProgress>,
 }
 
-impl<'a> Show<'a> {
+impl<'a, P> Show<'a, P> {
     fn new(
         console: &'a Console,
-        prepared: &'a Prepared,
+        prepared: &'a P,
         recipe: &'a Recipe,
         output: &'a OutputFolder,
         seeds: &'a [u64],
@@ -128,7 +181,7 @@ impl<'a> Show<'a> {
     }
 }
 
-impl Watcher for Show<'_> {
+impl<P: Saves> Watcher<P::Grown> for Show<'_, P> {
     fn begin(&mut self, method: &MethodConfig, seed: u64) {
         let name = self.name(method.info().name, seed);
         self.run = Some(RunProgress::new(self.console, name, self.recipe.train.epochs, false));
@@ -140,10 +193,10 @@ impl Watcher for Show<'_> {
         }
     }
 
-    fn done(&mut self, classifier: &Classifier, report: &RunReport) -> train::Result<u64> {
+    fn done(&mut self, grown: &P::Grown, report: &RunReport) -> train::Result<u64> {
         let seed = report.seed.unwrap_or(self.recipe.train.seed);
         let folder = self.folder(&report.method, seed);
-        adapters::save(&folder, classifier, self.prepared, self.recipe)
+        self.prepared.save(&folder, grown, self.recipe)
     }
 
     fn row(&mut self, row: &RunReport) {
@@ -153,7 +206,7 @@ impl Watcher for Show<'_> {
     }
 }
 
-impl Drop for Show<'_> {
+impl<P> Drop for Show<'_, P> {
     fn drop(&mut self) {
         self.runs.finish_and_clear();
     }
