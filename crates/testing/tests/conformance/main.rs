@@ -8,5 +8,6 @@ mod cases;
 mod depth;
 mod fixture;
 mod gradients;
+mod merging;
 mod sharing;
 mod start;
