@@ -64,6 +64,9 @@ pub fn resolve(name: &str, options: &HubOptions, progress: &mut dyn Progress) ->
     if path.is_dir() {
         return Ok(path.to_path_buf());
     }
+    if path.is_file() && path.extension().is_some_and(|end| end.eq_ignore_ascii_case("gguf")) {
+        return Ok(path.to_path_buf());
+    }
     if path.is_file() {
         return Err(Error::hub(name, "is a file; name the folder that holds config.json and the weights"));
     }

@@ -25,6 +25,6 @@ pub mod weights;
 
 pub use error::{Error, Result};
 pub use family::Task;
-pub use model::{LoadOptions, Model, families};
+pub use model::{LoadOptions, Model, families, predicts_tokens};
 pub use pooling::{Pooling, sentence_pooling};
 pub use tokenizer::{Encoded, Tokenizer};

@@ -1,8 +1,8 @@
 //! A model folder in memory: backbone, what its head looks like, how it is pooled.
 
-use crate::config::Fields;
+use crate::config::{self, Fields};
 use crate::family::{Architecture, Build, FAMILIES, Family, HeadSpec, Outputs, Task};
-use crate::files::read_json;
+use crate::gguf;
 use crate::reader::Reader;
 use crate::weights::{Checkpoint, Take};
 use crate::{Error, Pooling, Result, sentence_pooling};
@@ -45,14 +45,14 @@ impl Model {
         Self::open(folder, &LoadOptions { pooling, ..LoadOptions::default() }, device)
     }
 
-    /// Loads a folder in the Hugging Face layout.
+    /// Loads a folder in the Hugging Face layout, or a GGUF file, whose matrices stay in it.
     ///
     /// # Errors
     /// If the family is unknown or not made for the task, a field of config.json is neither honoured nor
     /// known to have no effect, or the weights are not those that it describes; each message names all that
     /// is wrong.
     pub fn open(folder: &Path, options: &LoadOptions, device: &Device) -> Result<Self> {
-        let config: Map<String, Value> = read_json(&folder.join("config.json"))?;
+        let (config, checkpoint) = source(folder)?;
         let family = family(folder, &config)?;
         check_task(family, options.task)?;
         let Config { architecture, head, labels, initializer_range } = read_config(family, &config)?;
@@ -60,7 +60,6 @@ impl Model {
             Some(pooling) => pooling,
             None => sentence_pooling(folder)?.unwrap_or(family.pooling),
         };
-        let checkpoint = Checkpoint::open(folder)?;
         let prefix = format!("{}.", family.prefix);
         let mut take = Take::new(&checkpoint, &[&prefix]);
         let build = Build { task: options.task, pooled: pooling == Pooling::Pooler };
@@ -86,7 +85,7 @@ impl Model {
         })
     }
 
-    /// Where it was loaded from.
+    /// The folder, or the GGUF file, that it was loaded from.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
@@ -173,6 +172,24 @@ impl Model {
 /// Every family's name and description.
 pub fn families() -> impl Iterator<Item = (&'static str, &'static str)> {
     FAMILIES.iter().map(|family| (family.name, family.summary))
+}
+
+/// Whether the model in a folder or a GGUF file can be loaded as a language model.
+///
+/// # Errors
+/// If its config cannot be read, or it is of a family that is not supported.
+pub fn predicts_tokens(folder: &Path) -> Result<bool> {
+    let config = if folder.is_file() { gguf::open(folder)?.config } else { config::read(folder)? };
+    Ok(family(folder, &config)?.lm_class.is_some())
+}
+
+/// config.json and the weights of a folder or a GGUF file.
+fn source(path: &Path) -> Result<(Map<String, Value>, Checkpoint)> {
+    if path.is_file() {
+        let gguf::GgufModel { config, checkpoint, .. } = gguf::open(path)?;
+        return Ok((config, checkpoint));
+    }
+    Ok((config::read(path)?, Checkpoint::open(path)?))
 }
 
 fn family(folder: &Path, config: &Map<String, Value>) -> Result<&'static Family> {

@@ -4,6 +4,7 @@
 //! [`write_safetensors`] and [`read_tensors`] are for the small files of adapters and heads.
 
 mod checkpoint;
+mod computed;
 mod dtype;
 mod header;
 mod map;
@@ -15,6 +16,7 @@ mod write;
 
 pub(crate) use checkpoint::weight_map;
 pub use checkpoint::{Checkpoint, INDEX, SINGLE};
+pub use computed::{Precision, write_computed};
 pub use dtype::Dtype;
 pub use header::TensorInfo;
 pub(crate) use map::Map;

@@ -96,7 +96,7 @@ fn read(folder: &Path, model: &Model) -> Result<(Option<Card>, Imported)> {
 }
 
 /// The adapter in a library's files or ours.
-fn adapter(folder: &Path, model: &Model) -> Result<Imported> {
+pub(crate) fn adapter(folder: &Path, model: &Model) -> Result<Imported> {
     let path = folder.join(CONFIG_FILE);
     if !path.exists() {
         return Err(Error::invalid(format!(
