@@ -27,7 +27,7 @@ pub use compare::{Watcher, compare};
 pub use error::{Error, Result};
 pub use export::export_gguf;
 pub use features::fit_features;
-pub use inspect::{Share, shares};
+pub use inspect::{Share, language_model_shares, shares};
 pub use language_model::LanguageModel;
 pub use memory::peak_rss;
 pub use merge::{MergedFolder, merge};
