@@ -1,6 +1,6 @@
 //! Adapter folders and the models they need.
 
-use crate::flags::{ColumnFlags, ModelFlags};
+use crate::flags::{BaseFlags, ColumnFlags, ModelFlags};
 use crate::session::Session;
 use anyhow::{Context, Result, anyhow, bail};
 use offshoot::core::Device;
@@ -10,7 +10,8 @@ use offshoot::models::{Model, Tokenizer};
 use offshoot::train::checkpoint::{self, About, CARD_FILE, Card, is_adapter};
 use offshoot::train::data::Columns;
 use offshoot::train::{
-    self, Classifier, DataRecipe, LanguageModel, LmPrepared, Prepared, Recipe, open_tokenizer,
+    self, Classifier, DataRecipe, LanguageModel, LmPrepared, OnBase, Prepared, Recipe, Trained,
+    open_tokenizer,
 };
 use std::path::{Path, PathBuf};
 
@@ -142,6 +143,30 @@ impl Adapter {
             None => numbered(&loaded.classifier),
         };
         Ok(Ready { classifier: loaded.classifier, labels })
+    }
+}
+
+/// An adapter of either task on its model.
+pub(crate) struct Placed {
+    pub(crate) on_base: OnBase,
+    pub(crate) model_name: String,
+}
+
+impl Placed {
+    /// Reads an adapter onto the model that is named, or that its own files name.
+    ///
+    /// # Errors
+    /// If one of them cannot be found or read, or they do not belong together.
+    pub(crate) fn load(flags: &BaseFlags, session: &Session) -> Result<Self> {
+        let adapter = Adapter::open(&flags.adapter)?;
+        let named = || adapter.card.as_ref().map(|card| card.base.name.clone());
+        let model_name = flags.model.clone().or_else(named).ok_or_else(|| {
+            anyhow!("{} does not say which model it needs; name it with --model", flags.adapter.display())
+        })?;
+        let base = session.model_folder(&model_name)?;
+        let on_base = Trained::load(&flags.adapter, &base, flags.pickle.pickles(), &Device::cpu())?;
+        on_base.notes.iter().for_each(|note| session.console.say(&format!("note: {note}")));
+        Ok(Self { on_base, model_name })
     }
 }
 

@@ -1,6 +1,6 @@
 //! The command line as a whole.
 
-use crate::commands::{compare, evaluate, inspect, methods, models, predict, train};
+use crate::commands::{compare, evaluate, export, inspect, merge, methods, models, predict, train};
 use clap::{ArgAction, Parser, Subcommand};
 
 /// Fine-tune a frozen transformer with a small adapter, and see what each way of doing it costs and buys.
@@ -35,6 +35,10 @@ pub(crate) enum Command {
     Predict(predict::Args),
     /// Show what a model or an adapter is, and what each method would train
     Inspect(inspect::Args),
+    /// Write an adapter into its model: an ordinary model in the Hugging Face layout
+    Merge(merge::Args),
+    /// Write a LoRA adapter for llama.cpp
+    Export(export::Args),
     /// List the methods, or the settings of one
     Methods(methods::Args),
     /// List the families of models that can be loaded
@@ -50,6 +54,8 @@ impl Command {
             Self::Evaluate(args) => args.json,
             Self::Predict(args) => args.json,
             Self::Inspect(args) => args.json,
+            Self::Merge(args) => args.json,
+            Self::Export(args) => args.json,
             Self::Methods(args) => args.json,
             Self::Models(args) => args.json,
         }

@@ -139,7 +139,7 @@ mod tests {
     fn the_table_has_every_method_and_the_floor() {
         let mean = RunReport::mean(vec![row(0.7), row(0.8)]);
         let failed = RunReport::failed("full", "model", "no memory".into());
-        let text = table(&Comparison::new(vec![mean, failed], 0.5, 100));
+        let text = table(&Comparison::new(vec![mean, failed], Some(0.5), 100));
         let lines: Vec<&str> = text.lines().collect();
         assert!(lines[2].contains("75.0 % ± 5.0") && lines[2].contains("| 2.0 % |"), "{text}");
         assert!(

@@ -5,7 +5,7 @@
 //! them, and the [`Step`] they run in.
 
 use crate::nn::{Base, Norm};
-use crate::{Heads, Result, Step, Tensor};
+use crate::{Heads, Params, Result, Step, Tensor};
 
 /// A projection of a backbone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -183,6 +183,24 @@ pub trait Adapter: Send + Sync {
     /// As its operations fail.
     fn finish(&self, _step: &Step<'_>, x: Tensor, _side: &[Tensor]) -> Result<Tensor> {
         Ok(x)
+    }
+
+    /// The `weight` `[out, in]` of a projection with the method's change in it, if there is one. Only
+    /// [`Merge`](crate::Merge) asks, after training: methods whose change no weight can express have none.
+    ///
+    /// # Errors
+    /// As its operations fail.
+    fn merge_weight(&self, _params: &Params, _site: Site, _weight: &Tensor) -> Result<Option<Tensor>> {
+        Ok(None)
+    }
+
+    /// The `bias` `[out]` of a projection with the method's change in it, if there is one; also of a projection
+    /// that has no bias.
+    ///
+    /// # Errors
+    /// As its operations fail.
+    fn merge_bias(&self, _params: &Params, _site: Site, _bias: Option<&Tensor>) -> Result<Option<Tensor>> {
+        Ok(None)
     }
 }
 

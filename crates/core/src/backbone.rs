@@ -69,6 +69,12 @@ pub trait Backbone: Send + Sync {
         false
     }
 
+    /// Whether files hold the weights of projections as `[in, out]`, as GPT-2's do. In memory each says for
+    /// itself ([`Linear::input_major`]).
+    fn input_major_files(&self) -> bool {
+        false
+    }
+
     /// The token table's value `[vocab, d]`, for initialising prompts from words.
     fn token_table(&self) -> &Weight;
 

@@ -2,7 +2,7 @@
 //!
 //! Every `b` of `W x + b`, and the shift of every norm, the embeddings' too, as in the authors' code.
 
-use crate::{Info, Method, Saves, Target};
+use crate::{Info, Merging, Method, Saves, Target};
 use offshoot_core::{Adapter, Error, Kind, NoAdapter, Result};
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +15,7 @@ pub const INFO: Info = Info {
     learning_rate: 1e-3,
     saves: Saves::Weights,
     starts_as_identity: true,
+    merging: Merging::Weights,
 };
 
 /// Settings of `bitfit`: none.

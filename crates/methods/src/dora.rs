@@ -6,9 +6,9 @@
 //! peft, which has no dropout by default, it also reaches `W x`.
 
 use crate::lora::{self, Factors};
-use crate::{Info, Method, Saves, Target, setting};
+use crate::{Info, Merging, Method, Saves, Target, setting};
 use offshoot_core::nn::Base;
-use offshoot_core::{Adapter, ParamId, Params, Result, Site, Step, Tensor};
+use offshoot_core::{Adapter, ParamId, Params, Result, Site, Step, Tensor, scale_rows};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -21,6 +21,7 @@ pub const INFO: Info = Info {
     learning_rate: 7e-4,
     saves: Saves::Peft,
     starts_as_identity: true,
+    merging: Merging::Weights,
 };
 
 /// Settings of `dora`: LoRA's, except `bias`.
@@ -83,6 +84,14 @@ impl Adapter for Dora {
             Some(bias) => y.add_row(&bias.scale(-1.0))?.add(&update)?.mul_row(&factor)?.add_row(&bias),
             None => y.add(&update)?.mul_row(&factor),
         }
+    }
+
+    fn merge_weight(&self, params: &Params, site: Site, weight: &Tensor) -> Result<Option<Tensor>> {
+        let Some(direction) = self.sites.get(&site) else { return Ok(None) };
+        let moved = direction.factors.merged(params, weight)?;
+        let length = moved.mul(&moved)?.sum_rows().sqrt();
+        let factors = params.get(direction.length).value().mul(&length.recip())?;
+        scale_rows(&moved, &factors).map(Some)
     }
 }
 

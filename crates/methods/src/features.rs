@@ -6,7 +6,7 @@
 //! answer, no rate and no epoch. The method itself only says "frozen, with these settings"; whoever has the
 //! data solves it.
 
-use crate::{Info, Method, Saves, Target, setting};
+use crate::{Info, Merging, Method, Saves, Target, setting};
 use offshoot_core::{Adapter, NoAdapter, Result};
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +19,9 @@ pub const INFO: Info = Info {
     learning_rate: 0.0,
     saves: Saves::Features,
     starts_as_identity: true,
+    merging: Merging::Never(
+        "its classifier stands behind the frozen model, and nothing in the model changes",
+    ),
 };
 
 /// Settings of `features`.

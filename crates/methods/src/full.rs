@@ -3,7 +3,7 @@
 //!
 //! Devlin et al. 2019, <https://arxiv.org/abs/1810.04805>, section 4.
 
-use crate::{Info, Method, Saves, Target};
+use crate::{Info, Merging, Method, Saves, Target};
 use offshoot_core::{Adapter, NoAdapter, Result};
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +16,7 @@ pub const INFO: Info = Info {
     learning_rate: 5e-5,
     saves: Saves::Checkpoint,
     starts_as_identity: true,
+    merging: Merging::Weights,
 };
 
 /// Settings of `full`: none.

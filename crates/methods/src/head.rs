@@ -3,7 +3,7 @@
 //! The head is the whole classification head of the family: `classifier` for BERT, `pre_classifier` +
 //! `classifier` for DistilBERT, `dense` + `out_proj` for RoBERTa.
 
-use crate::{Info, Method, Saves, Target};
+use crate::{Info, Merging, Method, Saves, Target};
 use offshoot_core::{Adapter, NoAdapter, Result};
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +17,7 @@ pub const INFO: Info = Info {
     learning_rate: 1e-2,
     saves: Saves::Weights,
     starts_as_identity: true,
+    merging: Merging::Never("its head stands behind the frozen model, and nothing in the model changes"),
 };
 
 /// Settings of `head`: none.

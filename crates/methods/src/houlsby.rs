@@ -6,7 +6,7 @@
 //! SiLU; the authors also train the norms (`norms = true`) and use GELU.
 
 use crate::bottleneck::{Bottlenecks, Form, NonLinearity, Settings};
-use crate::{Info, Method, Saves, Target};
+use crate::{Info, Merging, Method, Saves, Target};
 use offshoot_core::nn::Norm;
 use offshoot_core::{Adapter, Result, Shape, Step, Sublayer, Tensor};
 use serde::{Deserialize, Serialize};
@@ -21,6 +21,7 @@ pub const INFO: Info = Info {
     learning_rate: 1e-3,
     saves: Saves::AdapterHub,
     starts_as_identity: true,
+    merging: Merging::Never("its bottlenecks have a non-linearity, which no matrix expresses"),
 };
 
 const FORM: Form = Form {

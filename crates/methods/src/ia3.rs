@@ -6,9 +6,9 @@
 //! "output"]` says the same here.
 
 use crate::sites::wanted;
-use crate::{Info, Method, Saves, Target, setting};
+use crate::{Info, Merging, Method, Saves, Target, setting};
 use offshoot_core::nn::Base;
-use offshoot_core::{Adapter, ParamId, Result, Site, Slot, Step, Tensor};
+use offshoot_core::{Adapter, ParamId, Params, Result, Site, Slot, Step, Tensor, scale_rows};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -22,6 +22,7 @@ pub const INFO: Info = Info {
     learning_rate: 1e-2,
     saves: Saves::Peft,
     starts_as_identity: true,
+    merging: Merging::Weights,
 };
 
 /// Settings of `ia3`.
@@ -87,5 +88,18 @@ impl Adapter for Ia3 {
             Some(&factors) => y.mul_row(&step.param(factors)),
             None => Ok(y),
         }
+    }
+
+    fn merge_weight(&self, params: &Params, site: Site, weight: &Tensor) -> Result<Option<Tensor>> {
+        if let Some(&factors) = self.inputs.get(&site) {
+            return weight.mul_row(params.get(factors).value()).map(Some);
+        }
+        let factors = self.outputs.get(&site);
+        factors.map(|&factors| scale_rows(weight, params.get(factors).value())).transpose()
+    }
+
+    fn merge_bias(&self, params: &Params, site: Site, bias: Option<&Tensor>) -> Result<Option<Tensor>> {
+        let both = self.outputs.get(&site).zip(bias);
+        both.map(|(&factors, bias)| bias.mul(&params.get(factors).value().reshape(bias.shape())?)).transpose()
     }
 }

@@ -4,7 +4,7 @@
 //! all. What is trained: blocks `layers - n` and up, the final norm where the family has one, the pooler
 //! where the task reads it.
 
-use crate::{Info, Method, Saves, Target, check_size};
+use crate::{Info, Merging, Method, Saves, Target, check_size};
 use offshoot_core::{Adapter, NoAdapter, Part, Result};
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +17,7 @@ pub const INFO: Info = Info {
     learning_rate: 2e-4,
     saves: Saves::Weights,
     starts_as_identity: true,
+    merging: Merging::Weights,
 };
 
 /// Settings of `last-layers`.

@@ -29,7 +29,7 @@ mod registry;
 mod sites;
 mod virtual_tokens;
 
-pub use registry::{Info, MethodConfig, Saves, Sizes};
+pub use registry::{Info, Merging, MethodConfig, Saves, Sizes};
 
 use offshoot_core::{Adapter, Backbone, Device, Error, Params, Place, Result, Rng, Shape, Tensor};
 use std::ops::RangeInclusive;

@@ -8,7 +8,7 @@
 //! idea is not tied to LLaMA: here it works on encoders too. peft's form, `gate = "scalar"`, has one number a
 //! layer and no tanh; litgpt's, `gate = "heads-linear"`, one a head and no tanh.
 
-use crate::{Info, MOST, Method, Saves, Target, check_size};
+use crate::{Info, MOST, Merging, Method, Saves, Target, check_size};
 use offshoot_core::{
     Adapter, Addition, KeyValue, Mask, ParamId, ProjectKv, Result, Shape, Span, Step, Tensor,
 };
@@ -23,6 +23,7 @@ pub const INFO: Info = Info {
     learning_rate: 1e-2,
     saves: Saves::Weights,
     starts_as_identity: true,
+    merging: Merging::Never("its attention to a learned prompt depends on the text, which no weight does"),
 };
 
 /// Settings of `llama-adapter`.

@@ -7,10 +7,10 @@
 
 use crate::sites::wanted;
 use crate::{
-    Info, Method, Saves, Target, check_dropout, check_factor, check_layers, check_size, dropout_site,
+    Info, Merging, Method, Saves, Target, check_dropout, check_factor, check_layers, check_size, dropout_site,
 };
 use offshoot_core::nn::Base;
-use offshoot_core::{Adapter, ParamId, Result, Site, Slot, Step, Tensor};
+use offshoot_core::{Adapter, ParamId, Params, Result, Site, Slot, Step, Tensor};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -24,6 +24,7 @@ pub const INFO: Info = Info {
     learning_rate: 7e-4,
     saves: Saves::Peft,
     starts_as_identity: true,
+    merging: Merging::Weights,
 };
 
 /// Settings of `lora`.
@@ -152,6 +153,12 @@ impl Factors {
         };
         Ok(y.scale(self.scale))
     }
+
+    /// `weight + scale B A`, `[out, in]`.
+    pub(crate) fn merged(&self, params: &Params, weight: &Tensor) -> Result<Tensor> {
+        let (a, b) = (params.get(self.a).value(), params.get(self.b).value());
+        weight.add(&b.matmul(a)?.scale(self.scale))
+    }
 }
 
 struct Lora {
@@ -164,6 +171,18 @@ impl Adapter for Lora {
             Some(factors) => y.add(&factors.update(step, site, x)?),
             None => Ok(y),
         }
+    }
+
+    fn merge_weight(&self, params: &Params, site: Site, weight: &Tensor) -> Result<Option<Tensor>> {
+        self.factors.get(&site).map(|factors| factors.merged(params, weight)).transpose()
+    }
+
+    fn merge_bias(&self, params: &Params, site: Site, bias: Option<&Tensor>) -> Result<Option<Tensor>> {
+        let Some((factors, own)) = self.factors.get(&site).and_then(|f| Some((f, f.bias?))) else {
+            return Ok(None);
+        };
+        let own = params.get(own).value().scale(factors.scale);
+        bias.map_or(Ok(own.clone()), |bias| bias.add(&own)).map(Some)
     }
 }
 

@@ -6,7 +6,7 @@
 //! Families without a norm there read `x + y`.
 
 use crate::bottleneck::{Bottlenecks, Form, NonLinearity, Settings};
-use crate::{Info, Method, Saves, Target};
+use crate::{Info, Merging, Method, Saves, Target};
 use offshoot_core::nn::Norm;
 use offshoot_core::{Adapter, Result, Shape, Step, Sublayer, Tensor};
 use serde::{Deserialize, Serialize};
@@ -20,6 +20,7 @@ pub const INFO: Info = Info {
     learning_rate: 1e-3,
     saves: Saves::AdapterHub,
     starts_as_identity: true,
+    merging: Merging::Never("its bottlenecks have a non-linearity, which no matrix expresses"),
 };
 
 const FORM: Form = Form {

@@ -6,7 +6,7 @@
 //! value. `prefix-mlp` is the paper's own reparameterised form.
 
 use crate::virtual_tokens::{EMBEDDING, check_tokens, draw_words, key_value, prefix_width, split};
-use crate::{Info, Method, Saves, Target};
+use crate::{Info, Merging, Method, Saves, Target};
 use offshoot_core::nn::Base;
 use offshoot_core::{
     Adapter, Batch, KeyValue, Mode, ParamId, Pass, Result, Shape, Site, Slot, Step, Tensor, forward,
@@ -24,6 +24,7 @@ pub const INFO: Info = Info {
     learning_rate: 1e-2,
     saves: Saves::Peft,
     starts_as_identity: false,
+    merging: Merging::Never("its keys and values stand beside the tokens' own, and no weight computes them"),
 };
 
 /// Settings of `prefix`.

@@ -6,7 +6,7 @@
 
 use crate::dense::Dense;
 use crate::virtual_tokens::{EMBEDDING, check_tokens, key_value, prefix_width, split};
-use crate::{Info, MOST, Method, Saves, Target, check_size};
+use crate::{Info, MOST, Merging, Method, Saves, Target, check_size};
 use offshoot_core::{Adapter, KeyValue, ParamId, Result, Shape, Step, Tensor};
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +19,7 @@ pub const INFO: Info = Info {
     learning_rate: 1e-3,
     saves: Saves::Peft,
     starts_as_identity: false,
+    merging: Merging::Never("its keys and values stand beside the tokens' own, and no weight computes them"),
 };
 
 /// Settings of `prefix-mlp`.

@@ -4,7 +4,7 @@
 //! trained. The virtual rows pass through position, type and norm like words, as in peft.
 
 use crate::virtual_tokens::{EMBEDDING, check_tokens, draw_words};
-use crate::{Info, Method, Saves, Target};
+use crate::{Info, Merging, Method, Saves, Target};
 use offshoot_core::{Adapter, ParamId, Result, Step, Tensor};
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +18,7 @@ pub const INFO: Info = Info {
     learning_rate: 1e-2,
     saves: Saves::Peft,
     starts_as_identity: false,
+    merging: Merging::Never("its virtual tokens are a part of the input, not of a weight"),
 };
 
 /// Settings of `prompt`.

@@ -11,7 +11,7 @@
 //! zero, so that training starts from the backbone as it is. No library has files for it: the names are ours.
 
 use crate::dense::Dense;
-use crate::{Info, MOST, Method, Saves, Target, check_factor, check_size};
+use crate::{Info, MOST, Merging, Method, Saves, Target, check_factor, check_size};
 use offshoot_core::{Adapter, ParamId, Result, Shape, Step, Tensor};
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +24,7 @@ pub const INFO: Info = Info {
     learning_rate: 1e-3,
     saves: Saves::Weights,
     starts_as_identity: true,
+    merging: Merging::Never("its recurrent network runs beside the model, which has no place for it"),
 };
 
 /// Settings of `read`.

@@ -20,6 +20,17 @@ pub struct Info {
     pub saves: Saves,
     /// Whether the untrained adapter leaves the backbone's output as it is.
     pub starts_as_identity: bool,
+    /// Whether a trained adapter can become a part of the model's own weights.
+    pub merging: Merging,
+}
+
+/// Whether what a method learns can be written into the model's own weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Merging {
+    /// It is a change of weights: [`offshoot_core::Merge`] makes it.
+    Weights,
+    /// It is not, and why: a sentence without its full stop.
+    Never(&'static str),
 }
 
 /// How a method is written to disk.
@@ -154,6 +165,20 @@ impl MethodConfig {
     /// How the method with these settings is written to disk.
     pub fn saves(&self) -> Saves {
         self.method().saves().unwrap_or(self.info().saves)
+    }
+
+    /// Checks that what it learns can be written into the model's own weights.
+    ///
+    /// # Errors
+    /// If it cannot: the message names the method and says why.
+    pub fn check_merging(&self) -> Result<()> {
+        match self.info().merging {
+            Merging::Weights => Ok(()),
+            Merging::Never(reason) => {
+                let name = self.info().name;
+                Err(offshoot_core::Error::invalid(format!("`{name}` cannot be merged: {reason}")))
+            }
+        }
     }
 
     /// Fills the sizes that were left open with what suits a backbone of this shape.

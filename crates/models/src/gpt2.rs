@@ -274,6 +274,10 @@ impl Backbone for Gpt2 {
         true
     }
 
+    fn input_major_files(&self) -> bool {
+        true
+    }
+
     fn token_table(&self) -> &Weight {
         &self.words.table
     }

@@ -65,6 +65,9 @@ pub fn resolve(name: &str, options: &HubOptions, progress: &mut dyn Progress) ->
     if path.is_dir() || is_gguf(path) {
         return Ok(path.to_path_buf());
     }
+    if path.is_file() && path.extension().is_some_and(|end| end.eq_ignore_ascii_case("gguf")) {
+        return Ok(path.to_path_buf());
+    }
     if path.is_file() {
         let reason =
             "is a file, and none that ends in .gguf; name the folder that holds config.json and the weights";

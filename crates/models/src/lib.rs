@@ -28,7 +28,7 @@ pub mod weights;
 pub use chat::{ChatTemplate, Message};
 pub use error::{Error, Result};
 pub use family::Task;
-pub use model::{LoadOptions, Model, families};
+pub use model::{LoadOptions, Model, families, predicts_tokens};
 pub use pooling::{Pooling, sentence_pooling};
 pub use source::Source;
 pub use tokenizer::{Encoded, SpecialTokens, TextStream, Tokenizer};

@@ -180,6 +180,14 @@ pub fn families() -> impl Iterator<Item = (&'static str, &'static str)> {
     FAMILIES.iter().map(|family| (family.name, family.summary))
 }
 
+/// Whether the model in a folder or a GGUF file can be loaded as a language model.
+///
+/// # Errors
+/// If its config cannot be read, or it is of a family that is not supported.
+pub fn predicts_tokens(path: &Path) -> Result<bool> {
+    Ok(family(&Opened::open(path)?)?.lm_class.is_some())
+}
+
 fn family(opened: &Opened) -> Result<&'static Family> {
     let known = || FAMILIES.iter().map(|f| f.name).collect::<Vec<_>>().join(", ");
     let path = opened.source.config_path();

@@ -231,7 +231,7 @@ mod tests {
     #[test]
     fn recommends_the_smallest_of_those_that_are_as_good_as_the_best() {
         let rows = vec![row("full", 0.82, 1000, 9.0), row("lora", 0.815, 10, 5.0), row("head", 0.7, 1, 1.0)];
-        let comparison = Comparison::new(rows, 0.5, 1000);
+        let comparison = Comparison::new(rows, Some(0.5), 1000);
         assert_eq!(comparison.recommended.as_deref(), Some("lora"), "{}", comparison.reason);
         assert!(comparison.reason.contains("within one standard error (1.2 %) of the best (full, 82.0 %)"));
     }
@@ -239,7 +239,7 @@ mod tests {
     #[test]
     fn says_when_the_best_is_also_the_smallest() {
         let comparison =
-            Comparison::new(vec![row("full", 0.6, 1000, 9.0), row("head", 0.8, 0, 1.0)], 0.5, 100);
+            Comparison::new(vec![row("full", 0.6, 1000, 9.0), row("head", 0.8, 0, 1.0)], Some(0.5), 100);
         assert_eq!(
             comparison.reason,
             "80.0 % on the test rows, the best, and 0.0 % of the parameters trained"
@@ -248,9 +248,9 @@ mod tests {
 
     #[test]
     fn says_when_nothing_beats_the_floor_or_nothing_ran() {
-        assert!(Comparison::new(vec![row("head", 0.5, 1, 1.0)], 0.5, 100).reason.contains("majority"));
+        assert!(Comparison::new(vec![row("head", 0.5, 1, 1.0)], Some(0.5), 100).reason.contains("majority"));
         let failed = RunReport::failed("lora", "m", "no memory".into());
-        assert_eq!(Comparison::new(vec![failed], 0.5, 100).recommended, None);
+        assert_eq!(Comparison::new(vec![failed], Some(0.5), 100).recommended, None);
     }
 
     #[test]

@@ -2,7 +2,9 @@
 
 pub(crate) mod compare;
 pub(crate) mod evaluate;
+pub(crate) mod export;
 pub(crate) mod inspect;
+pub(crate) mod merge;
 pub(crate) mod methods;
 pub(crate) mod models;
 pub(crate) mod predict;
@@ -24,6 +26,8 @@ pub(crate) fn run(command: &Command, session: &Session) -> Result<()> {
         Command::Evaluate(args) => evaluate::run(args, session),
         Command::Predict(args) => predict::run(args, session),
         Command::Inspect(args) => inspect::run(args, session),
+        Command::Merge(args) => merge::run(args, session),
+        Command::Export(args) => export::run(args, session),
         Command::Methods(args) => methods::run(args, session),
         Command::Models(args) => models::run(args, session),
     }

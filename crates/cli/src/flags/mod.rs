@@ -1,11 +1,13 @@
 //! Flags that several commands share, and how they become a recipe. A flag that is not given leaves the
 //! recipe as it is.
 
+mod base;
 mod data;
 mod model;
 mod run;
 mod training;
 
+pub(crate) use base::BaseFlags;
 pub(crate) use data::{ColumnFlags, LabelFlags, SplitFlags};
 pub(crate) use model::{MachineFlags, ModelFlags, PickleFlags};
 pub(crate) use run::{RunFlags, method_names};

@@ -279,7 +279,9 @@ fn the_registries_are_listed() {
 #[test]
 fn help_is_no_failure_and_has_an_example() {
     let place = Place::new();
-    for command in ["compare", "train", "evaluate", "predict", "inspect", "methods", "models"] {
+    for command in
+        ["compare", "train", "evaluate", "predict", "inspect", "merge", "export", "methods", "models"]
+    {
         let help = place.run(&format!("{command} --help")).ok().stdout;
         assert!(help.contains(&format!("\n  offshoot {command}")), "{help}");
     }

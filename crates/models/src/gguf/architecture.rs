@@ -64,7 +64,18 @@ impl Architecture {
         )
     }
 
-    fn name(self) -> &'static str {
+    /// The architecture of a family of transformers', by its `model_type`.
+    pub(super) fn of_family(family: &str) -> Option<Self> {
+        // Mistral's files say `llama`, and differ in nothing but the window.
+        let name = match family {
+            "mistral" => "llama",
+            "gemma3_text" => "gemma3",
+            name => name,
+        };
+        ALL.iter().find(|(known, _)| *known == name).map(|(_, found)| *found)
+    }
+
+    pub(super) fn name(self) -> &'static str {
         ALL.iter().find(|(_, known)| *known == self).map_or("", |(name, _)| name)
     }
 

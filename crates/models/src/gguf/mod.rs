@@ -7,6 +7,7 @@
 mod architecture;
 mod bytes;
 mod file;
+mod lora;
 mod metadata;
 mod model;
 mod names;
@@ -19,6 +20,7 @@ mod write;
 mod tests;
 
 pub use file::{Gguf, GgufTensor};
+pub use lora::{LoraFactors, write_lora};
 pub use model::{GgufModel, open};
 pub use tokenizer::SpecialIds;
 pub use value::{Array, Kind, Value};

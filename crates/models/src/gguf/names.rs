@@ -64,17 +64,60 @@ pub(super) fn rename(
         }
         None => (None, module),
     };
-    let tables: &[Names] = match (architecture, prefix) {
-        (Architecture::Gpt2, None) => &[GPT2_TOP],
-        (Architecture::Gpt2, Some(_)) => &[GPT2_BLOCK],
-        (_, None) => &[TOP],
-        (Architecture::Gemma3, Some(_)) => &[GEMMA_BLOCK, BLOCK],
-        (_, Some(_)) => &[BLOCK],
-    };
-    let theirs = tables.iter().copied().flatten().find(|(ours, _)| *ours == module)?.1;
-    let blocks = if architecture == Architecture::Gpt2 { "transformer.h" } else { "model.layers" };
+    let theirs = tables(architecture, prefix.is_some()).find(|(ours, _)| *ours == module)?.1;
+    let blocks = blocks(architecture);
     let path = prefix.map_or(theirs.to_owned(), |number| format!("{blocks}.{number}.{theirs}"));
-    let stored = match (architecture, module, end) {
+    Some((format!("{path}.{end}"), stored(architecture, (module, end), (heads, kv_heads))))
+}
+
+/// [`rename`] the other way: the name that llama.cpp's files have for a Hugging Face name, and how they store
+/// the tensor.
+pub(super) fn original(
+    architecture: Architecture,
+    name: &str,
+    heads: (usize, usize),
+) -> Option<(String, Stored)> {
+    let (path, end) = name.rsplit_once('.')?;
+    let in_block = path.strip_prefix(blocks(architecture)).and_then(|rest| rest.strip_prefix('.'));
+    let (block, module) = match in_block {
+        Some(rest) => {
+            let (number, module) = rest.split_once('.')?;
+            (Some(number.parse::<usize>().ok()?), module)
+        }
+        None => (None, path),
+    };
+    let ours = tables(architecture, block.is_some()).find(|(_, theirs)| *theirs == module)?.0;
+    let path = block.map_or(ours.to_owned(), |number| format!("blk.{number}.{ours}"));
+    Some((format!("{path}.{end}"), stored(architecture, (ours, end), heads)))
+}
+
+/// The modules of an architecture, in a block or outside, those that set it apart first.
+fn tables(
+    architecture: Architecture,
+    in_block: bool,
+) -> impl Iterator<Item = &'static (&'static str, &'static str)> {
+    let tables: &[Names] = match (architecture, in_block) {
+        (Architecture::Gpt2, false) => &[GPT2_TOP],
+        (Architecture::Gpt2, true) => &[GPT2_BLOCK],
+        (_, false) => &[TOP],
+        (Architecture::Gemma3, true) => &[GEMMA_BLOCK, BLOCK],
+        (_, true) => &[BLOCK],
+    };
+    tables.iter().copied().flatten()
+}
+
+/// The path of the blocks for transformers.
+fn blocks(architecture: Architecture) -> &'static str {
+    if architecture == Architecture::Gpt2 { "transformer.h" } else { "model.layers" }
+}
+
+/// What the converter did to the tensor of a module of llama.cpp's.
+fn stored(
+    architecture: Architecture,
+    (module, end): (&str, &str),
+    (heads, kv_heads): (usize, usize),
+) -> Stored {
+    match (architecture, module, end) {
         (Architecture::Llama, "attn_q", _) => Stored::Interleaved { heads },
         (Architecture::Llama, "attn_k", _) => Stored::Interleaved { heads: kv_heads },
         (Architecture::Gemma3, module, _) if module.ends_with("_norm") => Stored::PlusOne,
@@ -82,8 +125,7 @@ pub(super) fn rename(
             Stored::Transposed
         }
         _ => Stored::Same,
-    };
-    Some((format!("{path}.{end}"), stored))
+    }
 }
 
 #[cfg(test)]
@@ -96,6 +138,7 @@ mod tests {
 
     fn is(architecture: Architecture, name: &str, expected: &str, stored: Stored) {
         assert_eq!(renamed(architecture, name), Some((expected.to_owned(), stored)));
+        assert_eq!(original(architecture, expected, (8, 2)), Some((name.to_owned(), stored)));
     }
 
     #[test]
@@ -137,6 +180,11 @@ mod tests {
     fn what_transformers_does_not_have_keeps_its_name() {
         for name in ["rope_freqs.weight", "blk.x.attn_q.weight", "blk.1.ffn_gate_exps.weight", "blk.1", "x"] {
             assert_eq!(renamed(Architecture::Llama, name), None, "{name}");
+        }
+        for name in
+            ["transformer.h.0.attn.c_attn.weight", "model.layers.x.mlp.up_proj.weight", "model.layers", "x"]
+        {
+            assert_eq!(original(Architecture::Llama, name, (8, 2)), None, "{name}");
         }
     }
 }

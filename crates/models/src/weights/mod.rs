@@ -5,6 +5,7 @@
 //! [`write_safetensors`], [`read_tensors`] and [`read_torch`] are for the small files of adapters and heads.
 
 mod checkpoint;
+mod computed;
 mod dtype;
 mod header;
 mod map;
@@ -18,6 +19,7 @@ mod write;
 
 pub(crate) use checkpoint::weight_map;
 pub use checkpoint::{Checkpoint, INDEX, SINGLE};
+pub use computed::{Precision, write_computed};
 pub use dtype::Dtype;
 pub use header::TensorInfo;
 pub(crate) use map::Map;

@@ -52,7 +52,7 @@ impl Stored {
     }
 
     /// The tensor's bytes with its rows in the order that transformers has them.
-    pub(super) fn rows<'a>(self, info: &TensorInfo, bytes: &'a [u8]) -> Cow<'a, [u8]> {
+    pub(crate) fn rows<'a>(self, info: &TensorInfo, bytes: &'a [u8]) -> Cow<'a, [u8]> {
         let (Self::Interleaved { heads }, Some(&rows)) = (self, info.shape.first()) else {
             return bytes.into();
         };

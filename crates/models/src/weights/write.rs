@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde_json::{Map, Value, json};
 
 use super::checkpoint::Checkpoint;
+use super::computed::Precision;
 use super::pickles::Pickles;
 use crate::error::{Error, Result};
 
@@ -25,26 +26,32 @@ pub type Named<'a> = (String, Vec<usize>, &'a [f32]);
 pub fn write_safetensors(path: &Path, tensors: &[Named<'_>]) -> Result<()> {
     let mut sorted: Vec<&Named<'_>> = tensors.iter().collect();
     sorted.sort_by(|a, b| a.0.cmp(&b.0));
-    let header = header(&sorted).map_err(|reason| Error::checkpoint(path, reason))?;
+    let listed = sorted.iter().map(|(name, shape, values)| (name, shape, Some(values.len())));
+    let header = header(listed, Precision::F32).map_err(|reason| Error::checkpoint(path, reason))?;
     write_file(path, |out| {
         out.write_all(&(header.len() as u64).to_le_bytes())?;
         out.write_all(header.as_bytes())?;
-        sorted.iter().try_for_each(|(_, _, values)| write_values(out, values))
+        sorted.iter().try_for_each(|(_, _, values)| write_values(out, Precision::F32, values))
     })
 }
 
-/// The header's JSON, padded with spaces so that the data starts at a multiple of 8.
-fn header(sorted: &[&Named<'_>]) -> Result<String, String> {
+/// The header's JSON, padded with spaces so that the data starts at a multiple of 8. Each tensor's values, where
+/// there are some already, must fill its shape.
+pub(super) fn header<'a>(
+    tensors: impl Iterator<Item = (&'a String, &'a Vec<usize>, Option<usize>)>,
+    precision: Precision,
+) -> Result<String, String> {
     let mut map = Map::new();
     map.insert("__metadata__".into(), json!({"format": "pt"}));
     let mut at = 0;
-    for (name, shape, values) in sorted {
+    for (name, shape, values) in tensors {
         let count = shape.iter().try_fold(1_usize, |product, &dim| product.checked_mul(dim));
-        if count != Some(values.len()) {
-            return Err(format!("tensor `{name}`: {} values do not fill the shape {shape:?}", values.len()));
-        }
-        let end = at + size_of_val(*values);
-        let entry = json!({"dtype": "F32", "shape": shape, "data_offsets": [at, end]});
+        let Some(count) = count.filter(|&count| values.is_none_or(|values| values == count)) else {
+            let values = values.unwrap_or(0);
+            return Err(format!("tensor `{name}`: {values} values do not fill the shape {shape:?}"));
+        };
+        let end = at + count * precision.bytes();
+        let entry = json!({"dtype": precision.tag(), "shape": shape, "data_offsets": [at, end]});
         if map.insert(name.clone(), entry).is_some() {
             return Err(format!("two tensors are named `{name}`"));
         }
@@ -56,11 +63,11 @@ fn header(sorted: &[&Named<'_>]) -> Result<String, String> {
 }
 
 /// Little-endian, a page at a time.
-fn write_values(out: &mut dyn Write, values: &[f32]) -> io::Result<()> {
+pub(super) fn write_values(out: &mut dyn Write, precision: Precision, values: &[f32]) -> io::Result<()> {
     let mut bytes = Vec::with_capacity(4096);
     for chunk in values.chunks(1024) {
         bytes.clear();
-        bytes.extend(chunk.iter().flat_map(|value| value.to_le_bytes()));
+        precision.encode(chunk, &mut bytes);
         out.write_all(&bytes)?;
     }
     Ok(())

@@ -9,5 +9,6 @@ mod cases;
 mod depth;
 mod fixture;
 mod gradients;
+mod merging;
 mod sharing;
 mod start;

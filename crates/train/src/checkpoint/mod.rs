@@ -18,10 +18,10 @@ mod card;
 #[cfg(test)]
 mod foreign;
 mod grown;
-mod load;
+pub(crate) mod load;
 mod origin;
-mod save;
-mod stage;
+pub(crate) mod save;
+pub(crate) mod stage;
 #[cfg(test)]
 mod tests;
 
@@ -39,7 +39,7 @@ use std::io::Read;
 use std::path::Path;
 
 /// Reads a JSON file of bounded size.
-fn read_json(path: &Path) -> Result<Value> {
+pub(crate) fn read_json(path: &Path) -> Result<Value> {
     // A configuration has a few kilobytes; a recipe inside the card not many more.
     const LARGEST: u64 = 16 << 20;
     let failed = |reason: String| Error::invalid(format!("{}: {reason}", path.display()));

@@ -6,7 +6,7 @@ use crate::files::{self, atomic_write};
 use crate::{Error, Result};
 use offshoot_methods::Saves;
 use offshoot_methods::formats::{self, Export, Files, NamedTensor};
-use offshoot_models::weights::{Named, write_safetensors};
+use offshoot_models::weights::{Named, Precision, write_safetensors};
 use offshoot_models::{Model, Pooling};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -15,19 +15,22 @@ use std::io;
 use std::path::Path;
 
 /// What a complete checkpoint needs beside its weights to be used as a model, where the base has it.
-const TOKENIZER_FILES: [&str; 8] = [
-    "chat_template.jinja",
-    "generation_config.json",
+pub(crate) const TOKENIZER_FILES: [&str; 11] = [
     "tokenizer.json",
     "tokenizer_config.json",
+    "tokenizer.model",
     "special_tokens_map.json",
+    "added_tokens.json",
     "vocab.txt",
     "vocab.json",
     "merges.txt",
+    "chat_template.jinja",
+    "chat_template.json",
+    "generation_config.json",
 ];
 
 /// Where a complete checkpoint says how it is pooled: the list of modules, and the pooling module's settings.
-const POOLING_FILES: [&str; 2] = ["modules.json", "1_Pooling/config.json"];
+pub(crate) const POOLING_FILES: [&str; 2] = ["modules.json", "1_Pooling/config.json"];
 
 /// What a saved adapter is to say about its origin.
 pub struct About<'a> {
@@ -101,26 +104,33 @@ fn named(tensor: &NamedTensor) -> Named<'_> {
 
 /// What makes a folder of weights a model: its config with the task's labels, and its tokenizer.
 fn write_model(stage: &mut Stage, model: &Model, labels: &[String]) -> Result<()> {
-    let mut config = model.config().clone();
-    let names = |entry: &dyn Fn(usize, &String) -> (String, Value)| {
-        Value::Object(
-            labels.iter().enumerate().map(|(class, label)| entry(class, label)).collect::<Map<_, _>>(),
-        )
-    };
     // The values are written as f32, whatever the base was stored in.
-    config.remove("torch_dtype");
-    config.insert("dtype".into(), json!("float32"));
-    config.insert("architectures".into(), json!([model.class()]));
-    if !labels.is_empty() {
-        config.insert("id2label".into(), names(&|class, label| (class.to_string(), json!(label))));
-        config.insert("label2id".into(), names(&|class, label| (label.clone(), json!(class))));
-    }
-    write_json(&stage.file(MODEL_CONFIG)?, &Value::Object(config))?;
+    write_config(stage, model, Precision::F32, Some(labels))?;
     write_tokenizer(stage, model)
 }
 
+/// config.json for weights of this precision, with the labels of a classifier.
+pub(crate) fn write_config(
+    stage: &mut Stage,
+    model: &Model,
+    precision: Precision,
+    labels: Option<&[String]>,
+) -> Result<()> {
+    let mut config = model.config().clone();
+    config.remove("torch_dtype");
+    config.insert("dtype".into(), json!(precision.config_name()));
+    config.insert("architectures".into(), json!([model.class()]));
+    if let Some(labels) = labels.filter(|labels| !labels.is_empty()) {
+        let by_class = labels.iter().enumerate().map(|(class, label)| (class.to_string(), json!(label)));
+        let by_label = labels.iter().enumerate().map(|(class, label)| (label.clone(), json!(class)));
+        config.insert("id2label".into(), Value::Object(by_class.collect()));
+        config.insert("label2id".into(), Value::Object(by_label.collect()));
+    }
+    write_json(&stage.file(MODEL_CONFIG)?, &Value::Object(config))
+}
+
 /// A folder's tokenizer as it is, a GGUF file's as the files of a folder.
-fn write_tokenizer(stage: &mut Stage, model: &Model) -> Result<()> {
+pub(crate) fn write_tokenizer(stage: &mut Stage, model: &Model) -> Result<()> {
     let mut write = |name: &str, content: &[u8]| -> Result<()> {
         Ok(atomic_write(&stage.file(name)?, |out| out.write_all(content))?)
     };
@@ -129,8 +139,9 @@ fn write_tokenizer(stage: &mut Stage, model: &Model) -> Result<()> {
         let template = file.chat_template();
         return template.map_or(Ok(()), |template| write("chat_template.jinja", template.as_bytes()));
     }
+    let folder = model.folder();
     for name in TOKENIZER_FILES {
-        let from = model.folder().join(name);
+        let from = folder.join(name);
         if from.exists() {
             let failed = |error: io::Error| files::Error { path: from.clone(), reason: error.to_string() };
             write(name, &fs::read(&from).map_err(failed)?)?;
@@ -141,7 +152,7 @@ fn write_tokenizer(stage: &mut Stage, model: &Model) -> Result<()> {
 
 /// What the head reads, where sentence-transformers keeps it; that layout has no word for the model's own
 /// pooler, which is what is used when it says nothing.
-fn write_pooling(stage: &mut Stage, model: &Model, pooling: Option<Pooling>) -> Result<()> {
+pub(crate) fn write_pooling(stage: &mut Stage, model: &Model, pooling: Option<Pooling>) -> Result<()> {
     let Some(pooling) = pooling.filter(|&pooling| pooling != Pooling::Pooler) else { return Ok(()) };
     let [list, config] = POOLING_FILES;
     let modules = json!([
@@ -159,12 +170,12 @@ fn write_pooling(stage: &mut Stage, model: &Model, pooling: Option<Pooling>) -> 
 }
 
 /// Whether two paths are one file.
-fn same(from: &Path, to: &Path) -> bool {
+pub(crate) fn same(from: &Path, to: &Path) -> bool {
     matches!((from.canonicalize(), to.canonicalize()), (Ok(from), Ok(to)) if from == to)
 }
 
 /// Writes JSON with sorted keys and a line for each.
-fn write_json(path: &Path, value: &Value) -> Result<()> {
+pub(crate) fn write_json(path: &Path, value: &Value) -> Result<()> {
     let text = format!("{:#}\n", sorted(value));
     Ok(atomic_write(path, |out| out.write_all(text.as_bytes()))?)
 }

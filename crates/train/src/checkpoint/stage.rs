@@ -8,13 +8,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 /// A model's own configuration.
-pub(super) const MODEL_CONFIG: &str = "config.json";
+pub(crate) const MODEL_CONFIG: &str = "config.json";
 /// Without these nothing reads a folder: they go first and come last, in this order.
 const KEYS: [&str; 3] = [MODEL_CONFIG, CONFIG_FILE, CARD_FILE];
 
 /// A hidden folder inside the one that is written, so that its files can be renamed into it. It is removed
 /// when dropped, with what was not moved.
-pub(super) struct Stage {
+pub(crate) struct Stage {
     folder: PathBuf,
     hidden: PathBuf,
     names: Vec<String>,
@@ -22,7 +22,7 @@ pub(super) struct Stage {
 
 impl Stage {
     /// Makes `folder` and the hidden one in it.
-    pub(super) fn new(folder: &Path) -> Result<Self> {
+    pub(crate) fn new(folder: &Path) -> Result<Self> {
         fs::create_dir_all(folder).map_err(|error| failed(folder, error))?;
         let hidden = (0_u32..).map(|n| folder.join(format!(".saving.{}.{n}.tmp", std::process::id())));
         for hidden in hidden {
@@ -37,7 +37,7 @@ impl Stage {
     }
 
     /// Where to write the file that is to have this name, relative to the folder.
-    pub(super) fn file(&mut self, name: &str) -> Result<PathBuf> {
+    pub(crate) fn file(&mut self, name: &str) -> Result<PathBuf> {
         let path = self.hidden.join(name);
         make_parent(&path)?;
         self.names.push(name.to_owned());
@@ -46,7 +46,7 @@ impl Stage {
 
     /// Moves the files to their names, removes the `stale` names that are not among them, and returns the
     /// bytes of the files. What can be seen to stand in the way is found before anything is touched.
-    pub(super) fn publish(mut self, stale: &[&str]) -> Result<u64> {
+    pub(crate) fn publish(mut self, stale: &[&str]) -> Result<u64> {
         let stale: Vec<&str> = stale.iter().copied().filter(|old| !self.has(old)).collect();
         for name in self.names.iter().map(String::as_str).chain(stale.iter().copied()) {
             free(&self.folder.join(name))?;

@@ -41,7 +41,11 @@ fn modules_at(export: &Export<'_>, slots: &[Slot]) -> Vec<String> {
 
 pub(super) fn import(mut fields: Fields<'_>, given: Given<'_>) -> Result<Loaded> {
     fields.inert(&["exclude_modules", "feedforward_modules", "init_ia3_weights", "target_modules"]);
-    fields.inert(&["fan_in_fan_out"]);
+    fields.must_be(
+        "fan_in_fan_out",
+        given.backbone.input_major_files(),
+        "this model's files hold its weights so",
+    );
     fields.finish()?;
     let modules = modules(given.backbone);
     let site = |name: &str| name.strip_suffix(SUFFIX).and_then(|module| modules.get(module)).copied();

@@ -94,7 +94,7 @@ pub(super) fn import(mut fields: Fields<'_>, given: Given<'_>) -> Result<Loaded>
 fn settings(fields: &mut Fields<'_>, backbone: &dyn Backbone) -> Result<(lora::Config, bool)> {
     fields.inert(INERT);
     fields.must_be("bias", "none", "the backbone's biases stay frozen");
-    fields.inert(&["fan_in_fan_out"]);
+    fields.must_be("fan_in_fan_out", backbone.input_major_files(), "this model's files hold its weights so");
     initialisation(fields);
     let count = |value: &Value| value.as_u64().and_then(|n| usize::try_from(n).ok());
     let ranks = fields.table("rank_pattern", "a table of whole numbers", count);

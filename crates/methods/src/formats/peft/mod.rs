@@ -108,7 +108,7 @@ fn config(export: &Export<'_>, peft_type: &str, own: &Value) -> Value {
 
 /// peft's `fan_in_fan_out`: whether the weights stand as `[in, out]`. It changes no number of the adapter's.
 fn input_major(backbone: &dyn Backbone) -> bool {
-    backbone.projections().iter().any(|(_, linear)| linear.input_major)
+    backbone.input_major_files()
 }
 
 fn prefixed(prefix: &str, tensor: NamedTensor) -> NamedTensor {
