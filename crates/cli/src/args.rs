@@ -1,6 +1,6 @@
 //! The command line as a whole.
 
-use crate::commands::{compare, evaluate, inspect, methods, models, predict, train};
+use crate::commands::{chat, compare, evaluate, generate, inspect, methods, models, predict, train};
 use clap::{ArgAction, Parser, Subcommand};
 
 /// Fine-tune a frozen transformer with a small adapter, and see what each way of doing it costs and buys.
@@ -33,6 +33,10 @@ pub(crate) enum Command {
     Evaluate(evaluate::Args),
     /// Give rows a label, with probabilities
     Predict(predict::Args),
+    /// Continue prompts, each with an adapter of its own or none
+    Generate(generate::Args),
+    /// Talk to a model, and switch its adapter in the middle
+    Chat(chat::Args),
     /// Show what a model or an adapter is, and what each method would train
     Inspect(inspect::Args),
     /// List the methods, or the settings of one
@@ -49,6 +53,8 @@ impl Command {
             Self::Train(args) => args.run.json,
             Self::Evaluate(args) => args.json,
             Self::Predict(args) => args.json,
+            Self::Generate(args) => args.json,
+            Self::Chat(_) => false,
             Self::Inspect(args) => args.json,
             Self::Methods(args) => args.json,
             Self::Models(args) => args.json,

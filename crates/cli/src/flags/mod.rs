@@ -2,11 +2,13 @@
 //! recipe as it is.
 
 mod data;
+mod generation;
 mod model;
 mod run;
 mod training;
 
 pub(crate) use data::{ColumnFlags, LabelFlags, SplitFlags};
+pub(crate) use generation::GenerationFlags;
 pub(crate) use model::{MachineFlags, ModelFlags};
 pub(crate) use run::{RunFlags, method_names};
 pub(crate) use training::{SizeFlags, TrainFlags};

@@ -3,4 +3,6 @@
 
 mod bad_input;
 mod commands;
+mod language;
+mod language_place;
 mod place;
