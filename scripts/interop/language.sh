@@ -26,15 +26,15 @@ offshoot="${CARGO_TARGET_DIR:-target}/release/offshoot"
 train() {
     local more=()
     [ "$1" != llama-adapter ] || more=(--set method.gate=scalar)
-    "$offshoot" train "$data" --model "$model" --method "$1" --train 60 --test 10 --max-length 256 --epochs 1 \
+    "$offshoot" train "$data" --task language-model --model "$model" --method "$1" --train 60 --test 10 --max-length 256 --epochs 1 \
         --seed 0 --output "$2" "${more[@]}"
 }
 generate() {
     "$offshoot" generate --model "$model" --adapter "$1" --file "$out/prompts.jsonl" --max-tokens "$tokens" --greedy \
-        --json >"$2"
+        --raw --json >"$2"
 }
 export_gguf() {
-    "$offshoot" export --gguf --model "$model" --adapter "$1" --output "$2"
+    "$offshoot" export "$1" --model "$model" --gguf "$2"
 }
 
 python3 - "$out/prompts.jsonl" <<'PYTHON'

@@ -1,6 +1,8 @@
 //! The command line as a whole.
 
-use crate::commands::{compare, evaluate, export, inspect, merge, methods, models, predict, train};
+use crate::commands::{
+    chat, compare, evaluate, export, generate, inspect, merge, methods, models, predict, train,
+};
 use clap::{ArgAction, Parser, Subcommand};
 
 /// Fine-tune a frozen transformer with a small adapter, and see what each way of doing it costs and buys.
@@ -33,6 +35,10 @@ pub(crate) enum Command {
     Evaluate(evaluate::Args),
     /// Give rows a label, with probabilities
     Predict(predict::Args),
+    /// Continue prompts, each with an adapter of its own or none
+    Generate(generate::Args),
+    /// Talk to a model, and switch its adapter in the middle
+    Chat(chat::Args),
     /// Show what a model or an adapter is, and what each method would train
     Inspect(inspect::Args),
     /// Write an adapter into its model: an ordinary model in the Hugging Face layout
@@ -53,6 +59,8 @@ impl Command {
             Self::Train(args) => args.run.json,
             Self::Evaluate(args) => args.json,
             Self::Predict(args) => args.json,
+            Self::Generate(args) => args.json,
+            Self::Chat(_) => false,
             Self::Inspect(args) => args.json,
             Self::Merge(args) => args.json,
             Self::Export(args) => args.json,

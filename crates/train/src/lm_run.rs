@@ -1,7 +1,7 @@
 //! Language models: from a recipe to rows in memory, and one run on them.
 
 use crate::data::SplitOptions;
-use crate::data::instruct::{self, LmDataset, LmExample, LmSplit, LmSummary};
+use crate::data::instruct::{self, Layout, LmDataset, LmExample, LmSplit, LmSummary};
 use crate::instruct::{LmEncoder, LmRow, LmSettings};
 use crate::language_model::LanguageModel;
 use crate::memory::{peak_rss, reset_peak_rss};
@@ -44,6 +44,8 @@ pub struct LmPrepared {
 pub struct LmBriefing {
     /// What became of the rows.
     pub summary: LmSummary,
+    /// How the rows are laid out.
+    pub layout: Layout,
     /// How the rows are laid out, where that was guessed.
     pub guess: Option<String>,
     /// Lengths of the training rows, in tokens.
@@ -73,6 +75,7 @@ pub fn prepare_lm(recipe: &Recipe, folder: &Path, started: Instant) -> Result<(L
     let (train, validation, test) = (rows(&split.train)?, rows(&split.validation)?, rows(&split.test)?);
     let briefing = LmBriefing {
         summary,
+        layout: dataset.layout,
         guess: dataset.guess.clone(),
         train_lengths: Lengths::of(&train),
         test_lengths: Lengths::of(&test),

@@ -77,6 +77,7 @@ fn compare(args: &Args, session: &Session) -> Result<()> {
 fn compare_text(args: &Args, mut recipe: Recipe, output: &OutputFolder, session: &Session) -> Result<()> {
     let folder = session.model_folder(&recipe.model.name)?;
     let (prepared, briefing) = train::prepare_lm(&recipe, &folder, session.started)?;
+    recipe.data.instruct.layout = Some(briefing.layout);
     // Methods that only have a meaning for classes would be rows of failures.
     recipe.methods.retain(|method| !["features", "head"].contains(&method.info().name));
     recipe.methods.iter_mut().for_each(|method| method.resolve(prepared.model.backbone.shape()));

@@ -1,8 +1,10 @@
 //! One file a command: its arguments, its example, what it does.
 
+pub(crate) mod chat;
 pub(crate) mod compare;
 pub(crate) mod evaluate;
 pub(crate) mod export;
+pub(crate) mod generate;
 pub(crate) mod inspect;
 pub(crate) mod merge;
 pub(crate) mod methods;
@@ -25,6 +27,8 @@ pub(crate) fn run(command: &Command, session: &Session) -> Result<()> {
         Command::Train(args) => train::run(args, session),
         Command::Evaluate(args) => evaluate::run(args, session),
         Command::Predict(args) => predict::run(args, session),
+        Command::Generate(args) => generate::run(args, session),
+        Command::Chat(args) => chat::run(args, session),
         Command::Inspect(args) => inspect::run(args, session),
         Command::Merge(args) => merge::run(args, session),
         Command::Export(args) => export::run(args, session),

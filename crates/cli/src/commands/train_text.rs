@@ -19,6 +19,7 @@ pub(super) fn train(args: &Args, mut recipe: Recipe, session: &Session) -> Resul
     let folder = session.model_folder(&recipe.model.name)?;
     keep_base(&recipe, &folder, output.path())?;
     let (prepared, briefing) = train::prepare_lm(&recipe, &folder, session.started)?;
+    recipe.data.instruct.layout = Some(briefing.layout);
     let mut grown = start(args, &recipe, &prepared, session)?;
     recipe.methods = vec![grown.method.clone()];
     session.console.say(&briefing::text_lines(&prepared, &briefing));

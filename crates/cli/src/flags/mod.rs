@@ -3,12 +3,14 @@
 
 mod base;
 mod data;
+mod generation;
 mod model;
 mod run;
 mod training;
 
 pub(crate) use base::BaseFlags;
 pub(crate) use data::{ColumnFlags, LabelFlags, SplitFlags};
+pub(crate) use generation::GenerationFlags;
 pub(crate) use model::{MachineFlags, ModelFlags, PickleFlags};
 pub(crate) use run::{RunFlags, method_names};
 pub(crate) use training::{SizeFlags, TrainFlags};

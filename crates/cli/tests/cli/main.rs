@@ -3,5 +3,7 @@
 
 mod bad_input;
 mod commands;
+mod language;
+mod language_place;
 mod merging;
 mod place;

@@ -1,0 +1,138 @@
+//! What is to be continued: from the command line, from standard input or from a file, as tokens.
+
+use crate::language::Language;
+use anyhow::{Context, Result, bail};
+use offshoot::models::Message;
+use offshoot::train::data::instruct::{Content, LmExample, LmLoadOptions, load};
+use offshoot::train::instruct::{LmEncoder, LmSettings};
+use serde_json::{Value, json};
+use std::io::Read;
+use std::path::Path;
+
+/// The longest prompt that is read from standard input.
+const MOST: u64 = 16 << 20;
+
+/// Whether prompts go through the model's chat template.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Templating {
+    /// All of them.
+    Always,
+    /// None.
+    Never,
+    /// Conversations, and what is for an adapter that was trained so.
+    AsTrained,
+}
+
+/// Prompts with what is known of them.
+pub(crate) struct Prompts {
+    /// Where they come from, for messages.
+    file: String,
+    rows: Vec<LmExample>,
+}
+
+/// A prompt, ready.
+pub(crate) struct Prompt {
+    /// The row as it was given.
+    pub(crate) said: Value,
+    pub(crate) line: u64,
+    pub(crate) adapter: Option<usize>,
+    pub(crate) ids: Vec<u32>,
+}
+
+impl Prompts {
+    /// One prompt; `-` reads it from standard input.
+    ///
+    /// # Errors
+    /// If standard input cannot be read, or is no text.
+    pub(crate) fn one(text: &str) -> Result<Self> {
+        let (file, text) = match text {
+            "-" => ("standard input", standard_input()?),
+            _ => ("the prompt", text.to_owned()),
+        };
+        let row = LmExample { content: Content::Text(text), adapter: None, line: 1 };
+        Ok(Self { file: file.to_owned(), rows: vec![row] })
+    }
+
+    /// The rows of a file, and what was guessed of it.
+    ///
+    /// # Errors
+    /// Rows that cannot be read.
+    pub(crate) fn file(path: &Path) -> Result<(Self, Option<String>)> {
+        let dataset = load(path, LmLoadOptions { prompts_only: true, ..LmLoadOptions::default() })?;
+        Ok((Self { file: dataset.file, rows: dataset.examples }, dataset.guess))
+    }
+
+    /// Turns them into tokens. A row without an adapter's name uses the adapter if there is only one.
+    ///
+    /// # Errors
+    /// Rows that name no adapter where there are several, or one that is not there; templates that refuse.
+    pub(crate) fn encode(self, language: &Language, templating: Templating) -> Result<Vec<Prompt>> {
+        let tools = &language.tools;
+        if templating == Templating::Always && tools.template.is_none() {
+            bail!("{} has no chat template, which --chat asks for; leave it out", language.name);
+        }
+        let settings = LmSettings { max_length: usize::MAX, train_on_prompt: false };
+        let encoder = |template| LmEncoder::new(&tools.tokenizer, template, &tools.special, settings);
+        let (plain, templated) = (encoder(None)?, encoder(tools.template.as_ref())?);
+        let mut prompts = Vec::with_capacity(self.rows.len());
+        for mut row in self.rows {
+            let at = |error: anyhow::Error| error.context(format!("{}, line {}", self.file, row.line));
+            let adapter = choose(language, row.adapter.as_deref()).map_err(at)?;
+            let turns = match templating {
+                Templating::Always => true,
+                Templating::Never => false,
+                Templating::AsTrained => {
+                    matches!(row.content, Content::Messages(_))
+                        || adapter.is_some_and(|adapter| language.adapters[adapter].turns)
+                }
+            };
+            let said = said(&row.content);
+            if let (true, Content::Text(prompt)) = (turns, &mut row.content) {
+                // Plain text would be taken as it is: as a turn it is a prompt without its completion.
+                let prompt = std::mem::take(prompt);
+                row.content = Content::Completion { prompt, completion: String::new() };
+            }
+            let (encoder, line) = (if turns { templated } else { plain }, row.line);
+            let mut ids = encoder.prompts(&self.file, &[row], usize::MAX)?.concat();
+            if ids.is_empty() {
+                // A text from nothing: many models have no token of their own that begins one.
+                ids.extend(tools.special.bos.or(tools.special.eos.first().copied()));
+            }
+            prompts.push(Prompt { said, line, adapter, ids });
+        }
+        Ok(prompts)
+    }
+}
+
+fn choose(language: &Language, name: Option<&str>) -> Result<Option<usize>> {
+    match (name, language.adapters.len()) {
+        (Some(name), _) => language.adapter(name),
+        (None, 0) => Ok(None),
+        (None, 1) => Ok(Some(0)),
+        (None, count) => bail!(
+            "there are {count} adapters, and the row has no field `adapter` that names one ({}, none)",
+            language.adapters.iter().map(|adapter| adapter.name.as_str()).collect::<Vec<_>>().join(", ")
+        ),
+    }
+}
+
+/// A row's prompt, for the result.
+fn said(content: &Content) -> Value {
+    let turn = |turn: &Message| json!({ "role": turn.role, "content": turn.content });
+    match content {
+        Content::Alpaca { instruction, input, .. } if input.is_empty() => json!(instruction),
+        Content::Alpaca { instruction, input, .. } => json!(format!("{instruction}\n{input}")),
+        Content::Completion { prompt, .. } => json!(prompt),
+        Content::Messages(turns) => turns.iter().map(turn).collect(),
+        Content::Text(text) => json!(text),
+    }
+}
+
+fn standard_input() -> Result<String> {
+    let mut text = String::new();
+    std::io::stdin().take(MOST + 1).read_to_string(&mut text).context("standard input cannot be read")?;
+    if text.len() as u64 > MOST {
+        bail!("standard input has more than {} MiB; use --file for many prompts", MOST >> 20);
+    }
+    Ok(text)
+}
