@@ -21,7 +21,6 @@ pub use attention::AttentionDropout;
 pub use layout::concat_rows;
 pub use lm_loss::{OutputHead, linear_cross_entropy};
 pub use loss::cross_entropy;
-pub use rope::Rotation;
 
 use crate::{Error, Result, Tensor};
 

@@ -1,6 +1,6 @@
 //! A merged model computes what the model with its adapter does.
 
-use crate::cases::{config, configs};
+use crate::cases::{config, configs, configs_for};
 use crate::fixture::{Fixture, distance};
 use anyhow::Result;
 use offshoot_core::{Batch, Device, Merge, NoAdapter, Params};
@@ -48,7 +48,7 @@ fn batch() -> Batch {
 }
 
 /// The methods that merge, with settings in which no factor is 1.
-fn mergeable() -> Vec<MethodConfig> {
+fn mergeable(model: &Model) -> Vec<MethodConfig> {
     let slots = ["query", "key", "value", "output", "gate", "up", "down", "pooler"];
     let patterns = |values: [f64; 2]| {
         json!({
@@ -64,7 +64,7 @@ fn mergeable() -> Vec<MethodConfig> {
         json!({ "method": "dora", "rank": 3, "alpha": 5.0, "targets": slots }),
         json!({ "method": "ia3", "targets": ["query", "key", "value", "up", "gate"], "feedforward": ["down", "output"] }),
     ];
-    let own = configs().into_iter().filter(|config| config.info().merging == Merging::Weights);
+    let own = configs_for(model).into_iter().filter(|config| config.info().merging == Merging::Weights);
     own.filter(|config| !adds_bias(config)).chain(more.map(config)).collect()
 }
 
@@ -101,7 +101,7 @@ fn merged_equals_adapted() {
     let mut objections = Vec::new();
     for (name, model) in models() {
         let plain = Fixture::plain(&model).values(&batch).unwrap();
-        for config in mergeable() {
+        for config in mergeable(&model) {
             let fixture = moved(&model, &config);
             let adapted = fixture.values(&batch).unwrap();
             let merged = merged(&fixture).unwrap().values(&batch).unwrap();

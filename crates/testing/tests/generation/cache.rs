@@ -37,7 +37,7 @@ fn pieces_have_the_logits_of_the_whole() {
     let ways: [&[usize]; 4] = [&[20], &[1; 20], &[13, 1, 1, 1, 1, 1, 1, 1], &[2, 9, 1, 8]];
     for name in MODELS {
         let model = model(name);
-        for method in methods() {
+        for method in methods(&model) {
             let grown = grown(&model, method, 3);
             let whole = full_logits(&grown, &ids);
             let cache = KvCache::new(3, 26);

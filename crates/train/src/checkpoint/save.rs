@@ -135,7 +135,10 @@ pub(crate) fn write_tokenizer(stage: &mut Stage, model: &Model) -> Result<()> {
         Ok(atomic_write(&stage.file(name)?, |out| out.write_all(content))?)
     };
     if let Some(file) = model.source().gguf() {
-        write("tokenizer.json", file.tokenizer_json()?.as_bytes())?;
+        // A file without a tokenizer has weights to give all the same.
+        if file.get("tokenizer.ggml.model").is_some() {
+            write("tokenizer.json", file.tokenizer_json()?.as_bytes())?;
+        }
         let template = file.chat_template();
         return template.map_or(Ok(()), |template| write("chat_template.jinja", template.as_bytes()));
     }
