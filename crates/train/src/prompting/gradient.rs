@@ -1,0 +1,110 @@
+//! How the loss on some rows changes with the embeddings of the trigger's tokens.
+
+use super::ask::Asker;
+use super::prompt::text_of;
+use crate::data::Example;
+use crate::metrics::softmax;
+use crate::{Error, Result};
+use offshoot_core::{Adapter, Batch, Mode, ParamId, Params, Pass, Step, Tape, Tensor, forward};
+
+/// The first tokens of a prompt as rows that gradients reach.
+struct Rows {
+    tokens: usize,
+    /// `[p, d]`
+    rows: ParamId,
+}
+
+impl Adapter for Rows {
+    fn prompt_tokens(&self) -> usize {
+        self.tokens
+    }
+
+    fn prompt(&self, step: &Step<'_>) -> offshoot_core::Result<Option<Tensor>> {
+        Ok(Some(step.param(self.rows)))
+    }
+}
+
+/// The gradient `[p, d]` of the mean cross-entropy of the rows' classes with respect to the embeddings of the
+/// trigger `ids`.
+///
+/// With scores `s_c = -nll_c / n_c + nll⁰_c / n_c` (the second of the empty text, where it is taken away) and
+/// probabilities `p = softmax(s)` it is the sum over rows and classes of `(y_c - p_c) / n_c` times the gradient
+/// of `nll_c - nll⁰_c`: one backward pass for each.
+///
+/// # Errors
+/// As the model fails on a row.
+pub(super) fn trigger_gradient(asker: &Asker<'_>, ids: &[u32], rows: &[Example]) -> Result<Tensor> {
+    let texts: Vec<String> = rows.iter().map(text_of).collect();
+    let scores = asker.scores(&texts, &[])?;
+    let mut slope = Slope::new(asker, ids)?;
+    let mut of_empty = vec![0.0; asker.answers.len()];
+    for ((text, example), scores) in texts.iter().zip(rows).zip(scores) {
+        let prompt = asker.tokens(&[], text)?;
+        let scores: Vec<f32> = scores.into_iter().map(|score| score as f32).collect();
+        for (class, p) in softmax(&scores).into_iter().enumerate() {
+            let own = if example.label as usize == class { 1.0 } else { 0.0 };
+            let weight = (own - p) / (asker.answers[class].len() * rows.len()) as f64;
+            slope.add(&prompt, &asker.answers[class], weight)?;
+            of_empty[class] -= weight;
+        }
+    }
+    if asker.prompt.calibrate {
+        let empty = asker.tokens(&[], "")?;
+        for (answer, weight) in asker.answers.iter().zip(of_empty) {
+            slope.add(&empty, answer, weight)?;
+        }
+    }
+    slope.finish()
+}
+
+/// A gradient that is being summed.
+struct Slope<'a> {
+    asker: &'a Asker<'a>,
+    /// What every prompt begins with: start tokens, then the trigger.
+    head: Vec<u32>,
+    trigger: usize,
+    rows: Rows,
+    params: Params,
+}
+
+impl<'a> Slope<'a> {
+    fn new(asker: &'a Asker<'a>, ids: &[u32]) -> Result<Self> {
+        let mut head = asker.tokenizer.start_tokens()?;
+        head.extend(ids);
+        let (mut params, backbone) = (Params::new(), asker.likelihood.backbone);
+        let rows = Step::detached(&params).rows_of(backbone.token_table(), &head)?;
+        // Virtual tokens enter as they are, words by the model's own scale.
+        let rows = params.insert("trigger", rows.scale(backbone.embedding_scale()))?;
+        let rows = Rows { tokens: head.len(), rows };
+        Ok(Self { asker, head, trigger: ids.len(), rows, params })
+    }
+
+    /// Adds `weight` times the gradient of an answer's negative log-likelihood after a prompt.
+    fn add(&mut self, prompt: &[u32], answer: &[u32], weight: f64) -> Result<()> {
+        // Where the trigger grew together with what follows it, or nothing follows, there is no gradient to ask.
+        let Some(rest) = prompt.strip_prefix(self.head.as_slice()).filter(|rest| !rest.is_empty()) else {
+            return Ok(());
+        };
+        let mut batch = Batch::new();
+        batch.push(&[rest, answer].concat(), None, 0)?;
+        let tape = Tape::new();
+        let mut pass = Pass::new(&batch, &self.rows, &self.params, Mode::Train(tape.clone(), None))?;
+        let likelihood = &self.asker.likelihood;
+        let hidden = forward(likelihood.backbone, &mut pass)?;
+        let end = pass.layout().real(0).end;
+        let before: Vec<u32> = (end - answer.len() - 1..end - 1).map(|row| row as u32).collect();
+        let (_, total) = pass.step().cross_entropy(&hidden.gather_rows(&before)?, likelihood.head, answer)?;
+        Ok(tape.backward(&total, weight as f32)?)
+    }
+
+    /// The trigger's part of it `[p, d]`.
+    fn finish(self) -> Result<Tensor> {
+        let param = self.params.get(self.rows.rows);
+        let gradient = param.gradient().ok_or_else(|| {
+            Error::invalid("hard-prompt: the trigger is no token of its own before the template")
+        })?;
+        let all = Tensor::new(param.value().device(), param.value().shape(), &gradient)?;
+        let first = self.head.len() - self.trigger;
+        Ok(all.row_range(first..self.head.len())?)
+    }
+}
