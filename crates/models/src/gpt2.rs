@@ -6,7 +6,7 @@
 
 use crate::config::Fields;
 use crate::decoder::check_positions;
-use crate::family::{Architecture, Build, Family, HeadSpec, Task, activation_or, dropout};
+use crate::family::{Architecture, Build, Family, HeadSpec, activation_or, dropout};
 use crate::reader::Reader;
 use crate::{Pooling, Result};
 use offshoot_core::nn::{Embedding, LayerNorm, Linear, Norm};

@@ -1,6 +1,6 @@
 //! The classification task: a backbone with its adapter, pooling and head.
 
-use crate::prompting::Prompt;
+use crate::prompting::{Likelihood, Prompt};
 use crate::rows::{Row, bucketed, pack};
 use crate::{Error, Result};
 use offshoot_core::nn::Head;
@@ -32,11 +32,15 @@ impl Classifier {
     /// Grows a method and a head on a model. The seed decides all initial values.
     ///
     /// # Errors
-    /// If a setting of the method does not fit the model.
+    /// If a setting of the method does not fit the model, or it asks for words and the model has no output head.
     pub fn new(model: &Model, method: &MethodConfig, classes: usize, seed: u64) -> Result<Self> {
         let rng = Rng::new(seed);
         let head = match method.saves() {
-            Saves::Prompt => Head::new(Vec::new()),
+            Saves::Prompt => {
+                // What cannot be asked is refused at once.
+                Likelihood::new(model.backbone.as_ref())?;
+                Head::new(Vec::new())
+            }
             _ => model.new_head(classes, &mut rng.fork("head"))?.0,
         };
         Self::with_head(model, method, head, &mut rng.fork("adapter"))

@@ -154,7 +154,8 @@ impl Prepared {
             watch(Event::Step { step: done, steps: rows, loss: f64::NAN });
         })?;
         *classifier = fitted;
-        outcome.validation = self.measure(classifier, (&self.validation, &self.examples.validation), settings)?;
+        outcome.validation =
+            self.measure(classifier, (&self.validation, &self.examples.validation), settings)?;
         Ok(outcome)
     }
 

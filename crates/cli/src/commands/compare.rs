@@ -10,7 +10,7 @@ use crate::results;
 use crate::session::Session;
 use anyhow::{Result, bail};
 use indicatif::ProgressBar;
-use offshoot::methods::MethodConfig;
+use offshoot::methods::{MethodConfig, Saves};
 use offshoot::train::{self, Classifier, Comparison, Event, Prepared, Recipe, RunReport, Watcher};
 use std::path::PathBuf;
 
@@ -62,6 +62,9 @@ fn compare(args: &Args, session: &Session) -> Result<()> {
     args.run.split.write(&recipe)?;
     let folder = session.model_folder(&recipe.model.name)?;
     let (prepared, briefing) = train::prepare(&recipe, &folder, session.started)?;
+    if args.methods.is_empty() && args.run.recipe.is_none() {
+        leave_out(&mut recipe, &prepared, session);
+    }
     recipe.methods.iter_mut().for_each(|method| method.resolve(prepared.model.backbone.shape()));
     session.console.say(&briefing::lines(&prepared, &briefing, &args.run.model.dtype)?);
     output.write("recipe.toml", &recipe.to_toml()?)?;
@@ -73,6 +76,17 @@ fn compare(args: &Args, session: &Session) -> Result<()> {
     conclude(&comparison, &output, session)
 }
 
+/// Of all methods, those that ask for words have no meaning on a model that predicts none.
+fn leave_out(recipe: &mut Recipe, prepared: &Prepared, session: &Session) {
+    if prepared.model.backbone.output_head().is_some() {
+        return;
+    }
+    let asks = |method: &MethodConfig| method.saves() == Saves::Prompt;
+    let out: Vec<&str> = recipe.methods.iter().filter(|m| asks(m)).map(|m| m.info().name).collect();
+    session.console.say(&format!("left out: {} (this model has no output head to ask)", out.join(", ")));
+    recipe.methods.retain(|method| !asks(method));
+}
+
 fn conclude(comparison: &Comparison, output: &OutputFolder, session: &Session) -> Result<()> {
     let console = &session.console;
     console.show(&results::table(comparison))?;
@@ -82,8 +96,13 @@ fn conclude(comparison: &Comparison, output: &OutputFolder, session: &Session) -
     let place = output.path().display();
     if let Some(method) = &comparison.recommended {
         console.show(&format!("\nRecommended: {method}, with {}.", comparison.reason))?;
-        console.show(&format!("\nreport.json, recipe.toml and the adapters are in {place}. Use one with"))?;
-        console.show(&format!("  offshoot predict FILE --adapter {place}/adapters/{method}"))?;
+        let asks = MethodConfig::named(method)?.saves() == Saves::Prompt;
+        let (verb, next) = match asks {
+            true => ("Its prompt is", format!("{place}/adapters/{method}/prompt.txt")),
+            false => ("Use one with", format!("offshoot predict FILE --adapter {place}/adapters/{method}")),
+        };
+        console.show(&format!("\nreport.json, recipe.toml and the adapters are in {place}. {verb}"))?;
+        console.show(&format!("  {next}"))?;
     }
     console.json(comparison)?;
     if comparison.recommended.is_none() {

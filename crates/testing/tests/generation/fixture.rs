@@ -31,8 +31,11 @@ pub(crate) fn grown(model: &Model, method: &str, seed: u64) -> LanguageModel {
 
 /// Every method that has a meaning for a language model.
 pub(crate) fn methods() -> Vec<&'static str> {
-    let methods: Vec<_> =
-        MethodConfig::ALL.iter().filter(|info| !matches!(info.saves, Saves::Features | Saves::Prompt)).map(|info| info.name).collect();
+    let methods: Vec<_> = MethodConfig::ALL
+        .iter()
+        .filter(|info| !matches!(info.saves, Saves::Features | Saves::Prompt))
+        .map(|info| info.name)
+        .collect();
     assert!(methods.len() >= 16);
     methods
 }

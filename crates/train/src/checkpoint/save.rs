@@ -58,10 +58,13 @@ pub fn save<'a>(folder: &Path, grown: impl Into<Grown<'a>>, model: &Model, about
         let reason = "it holds the base model, which would be overwritten; choose another folder".to_owned();
         return Err(files::Error { path: folder.to_path_buf(), reason }.into());
     }
+    let content = grown.prompt.is_none().then(|| content(&grown, model, &about)).transpose()?;
     let mut stage = Stage::new(folder)?;
-    match grown.prompt {
-        Some(prompt) => write_prompt(&mut stage, prompt)?,
-        None => write_adapter(&mut stage, &content(&grown, model, &about)?)?,
+    if let Some(content) = &content {
+        write_adapter(&mut stage, content)?;
+    }
+    if let Some(prompt) = grown.prompt {
+        write_prompt(&mut stage, prompt)?;
     }
     let mut stale = formats::ADAPTER_FILES.to_vec();
     stale.extend(PROMPT_FILES);

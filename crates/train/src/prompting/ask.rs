@@ -44,11 +44,7 @@ impl<'a> Asker<'a> {
     ///
     /// # Errors
     /// As the model fails on a text.
-    pub(crate) fn scores(
-        &self,
-        texts: &[String],
-        shown: &[Vec<Demonstration>],
-    ) -> Result<Vec<Vec<f64>>> {
+    pub(crate) fn scores(&self, texts: &[String], shown: &[Vec<Demonstration>]) -> Result<Vec<Vec<f64>>> {
         let examples = |row: usize| shown.get(row).unwrap_or(&self.prompt.examples);
         let mut prompts = Vec::with_capacity(texts.len());
         // Texts with the same examples share an empty one.

@@ -108,3 +108,67 @@ impl<'a> Slope<'a> {
         Ok(all.row_range(first..self.head.len())?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::prompting::tests::{prepared, prompt};
+
+    /// The loss by its formula, with the rows of `slope` as they are.
+    fn loss(slope: &Slope<'_>, rows: &[Example]) -> f64 {
+        let asker = slope.asker;
+        let likelihoods = |text: &str| -> Vec<f64> {
+            let tokens = asker.tokens(&[], text).unwrap();
+            let rest = tokens.strip_prefix(slope.head.as_slice()).unwrap();
+            let one = |answer: &Vec<u32>| {
+                let mut batch = Batch::new();
+                batch.push(&[rest, answer].concat(), None, 0).unwrap();
+                let mut pass = Pass::new(&batch, &slope.rows, &slope.params, Mode::Evaluate).unwrap();
+                let hidden = forward(asker.likelihood.backbone, &mut pass).unwrap();
+                let last = hidden.rows() - answer.len() - 1..hidden.rows() - 1;
+                let hidden = hidden.row_range(last).unwrap();
+                let (losses, _) = pass.step().cross_entropy(&hidden, asker.likelihood.head, answer).unwrap();
+                -losses.iter().map(|&loss| f64::from(loss)).sum::<f64>() / answer.len() as f64
+            };
+            asker.answers.iter().map(one).collect()
+        };
+        let empty = likelihoods("");
+        let one = |example: &Example| {
+            let scores: Vec<f64> =
+                likelihoods(&example.text).iter().zip(&empty).map(|(a, b)| a - b).collect();
+            scores.iter().map(|score| score.exp()).sum::<f64>().ln() - scores[example.label as usize]
+        };
+        rows.iter().map(one).sum::<f64>() / rows.len() as f64
+    }
+
+    #[test]
+    fn the_gradient_is_the_loss_by_differences() {
+        for family in ["llama-lm", "gemma3-lm", "gpt2-lm"] {
+            let prepared = prepared(family);
+            let mut prompt = prompt(&prepared, "Text: {text} Label:", true);
+            prompt.trigger = "w7 w30".into();
+            let ids = prepared.tokenizer.encode_plain(&prompt.trigger).unwrap();
+            let asker = Asker::new(&prepared.model, &prepared.tokenizer, &prompt).unwrap();
+            let rows = &prepared.examples.train[..3];
+            let gradient = trigger_gradient(&asker, &ids, rows).unwrap().to_vec();
+            let length = gradient.iter().map(|g| g * g).sum::<f32>().sqrt();
+            let mut slope = Slope::new(&asker, &ids).unwrap();
+            // With the rows as they were the loss is that of the words.
+            let of_words = asker.metrics(rows, &[]).unwrap().loss;
+            assert!((loss(&slope, rows) - of_words).abs() < 1e-4, "{family}");
+            let start = slope.params.get(slope.rows.rows).value().to_vec();
+            let first = start.len() - gradient.len();
+            let step = 0.02 * start.iter().map(|v| v.abs()).sum::<f32>() / start.len() as f32;
+            let mut moved = |sign: f32| {
+                let mut values = start.clone();
+                values[first..].iter_mut().zip(&gradient).for_each(|(v, g)| *v += sign * step * g / length);
+                slope.params.get_mut(slope.rows.rows).set(&values).unwrap();
+                loss(&slope, rows)
+            };
+            // Along the gradient the slope is its length.
+            let found = (moved(1.0) - moved(-1.0)) / f64::from(2.0 * step);
+            let expected = f64::from(length);
+            assert!((found - expected).abs() < 0.02 * expected, "{family}: {found} {expected}");
+        }
+    }
+}

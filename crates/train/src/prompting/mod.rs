@@ -10,6 +10,7 @@ mod search;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use likelihood::Likelihood;
 pub use prompt::{Demonstration, Prompt};
 
 use crate::classifier::Classifier;
@@ -21,7 +22,6 @@ use crate::{Error, Result, Score};
 use ask::Asker;
 use offshoot_core::Rng;
 use offshoot_methods::{MethodConfig, in_context};
-use prompt::text_of;
 use std::time::Instant;
 
 /// Chooses what a method that trains nothing asks, and puts it into the classifier.

@@ -101,7 +101,9 @@ impl Prompt {
                 Some((_, others)) => examples = others,
                 None if text.is_empty() => {
                     let template = &self.template;
-                    return Err(Error::invalid(format!("the template `{template}` is longer than {most} tokens")));
+                    return Err(Error::invalid(format!(
+                        "the template `{template}` is longer than {most} tokens"
+                    )));
                 }
                 None => text = without_middle(&text, most as f64 / ids.len() as f64),
             }

@@ -26,7 +26,12 @@ pub(super) struct Search<'a> {
 
 impl<'a> Search<'a> {
     /// Starts at tokens drawn at random.
-    pub(super) fn new(prepared: &'a Prepared, config: &Config, prompt: &Prompt, rng: &mut Rng) -> Result<Self> {
+    pub(super) fn new(
+        prepared: &'a Prepared,
+        config: &Config,
+        prompt: &Prompt,
+        rng: &mut Rng,
+    ) -> Result<Self> {
         let (train, tokenizer) = (&prepared.examples.train, &prepared.tokenizer);
         let rows: Vec<Example> = examples::drawn(train, config.search_rows, rng)
             .into_iter()
@@ -105,7 +110,9 @@ impl<'a> Search<'a> {
                 let mut usable = usable.map(|id| self.is_text(id).map(|is| is.then_some(id)));
                 match usable.find_map(Result::transpose).transpose()? {
                     Some(id) => ids.push(id),
-                    None => return Err(Error::invalid("hard-prompt: the tokenizer has no token that is text")),
+                    None => {
+                        return Err(Error::invalid("hard-prompt: the tokenizer has no token that is text"));
+                    }
                 }
             }
             if self.survives_text(&ids)? {
@@ -136,7 +143,8 @@ impl<'a> Search<'a> {
         Ok((self.loss(&prompt)?, prompt))
     }
 
-    fn loss(&self, prompt: &Prompt) -> Result<f64> {
+    /// The mean loss of a prompt on the rows.
+    pub(super) fn loss(&self, prompt: &Prompt) -> Result<f64> {
         Ok(Asker::new(self.model, self.tokenizer, prompt)?.metrics(&self.rows, &[])?.loss)
     }
 }
