@@ -75,7 +75,7 @@ pub(crate) fn method(method: &MethodConfig, lr: Option<f32>) -> Result<String> {
     if !settings.is_empty() {
         text.push_str(&format!(": {settings}"));
     }
-    if method.saves() != Saves::Features {
+    if !matches!(method.saves(), Saves::Features | Saves::Prompt) {
         text.push_str(&format!(", learning rate {}", rate(lr.unwrap_or(info.learning_rate))));
     }
     Ok(text)

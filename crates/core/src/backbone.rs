@@ -58,9 +58,15 @@ pub trait Backbone: Send + Sync {
     fn attention_module(&self, layer: usize) -> String;
 
     /// The output head of a language model `[vocab, d]`, without bias: a weight of its own, or the token table
-    /// where the two are tied. None in encoders, and where the model was loaded for another task.
+    /// where the two are tied. None in encoders, and where a classifier's checkpoint has none. A model that
+    /// was loaded to classify does not train it.
     fn output_head(&self) -> Option<&Weight> {
         None
+    }
+
+    /// What the rows of the token table are multiplied by before they enter the first block.
+    fn embedding_scale(&self) -> f32 {
+        1.0
     }
 
     /// Whether peft's LLaMA-Adapter adds its attention after the output projection, without projecting it.

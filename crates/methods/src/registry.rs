@@ -46,6 +46,8 @@ pub enum Saves {
     Checkpoint,
     /// A classifier on frozen features, which is solved, not trained by steps.
     Features,
+    /// A prompt in words: nothing is trained.
+    Prompt,
 }
 
 /// Sizes given on the command line. A method takes those that it has and leaves the others to methods that
@@ -108,6 +110,8 @@ macro_rules! methods {
 }
 
 methods! {
+    "in-context" => in_context::InContext,
+    "hard-prompt" => hard_prompt::HardPrompt,
     "features" => features::Features,
     "head" => head::Head,
     "last-layers" => last_layers::LastLayers,

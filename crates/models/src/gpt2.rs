@@ -6,7 +6,7 @@
 
 use crate::config::Fields;
 use crate::decoder::check_positions;
-use crate::family::{Architecture, Build, Family, HeadSpec, Task, activation_or, dropout};
+use crate::family::{Architecture, Build, Family, HeadSpec, activation_or, dropout};
 use crate::reader::Reader;
 use crate::{Pooling, Result};
 use offshoot_core::nn::{Embedding, LayerNorm, Linear, Norm};
@@ -56,7 +56,6 @@ struct Gpt2 {
     positions: Embedding,
     blocks: Vec<Block>,
     norm: LayerNorm,
-    task: Task,
 }
 
 #[derive(Clone)]
@@ -108,7 +107,7 @@ impl Architecture for Settings {
         &self.shape
     }
 
-    fn collect(&self, build: &Build, reader: &mut Reader<'_, '_>) -> Result<Box<dyn Backbone>> {
+    fn collect(&self, _: &Build, reader: &mut Reader<'_, '_>) -> Result<Box<dyn Backbone>> {
         let Shape { vocab, hidden, layers, positions, .. } = self.shape;
         let words = reader.table("wte", vocab, hidden)?;
         let table = reader.table("wpe", positions, hidden)?;
@@ -121,7 +120,7 @@ impl Architecture for Settings {
                 .iter()
                 .for_each(|name| reader.take.skip(&format!("h.{layer}.attn.{name}")));
         }
-        Ok(Box::new(Gpt2 { settings: self.clone(), words, positions: table, blocks, norm, task: build.task }))
+        Ok(Box::new(Gpt2 { settings: self.clone(), words, positions: table, blocks, norm }))
     }
 }
 
@@ -267,7 +266,7 @@ impl Backbone for Gpt2 {
     }
 
     fn output_head(&self) -> Option<&Weight> {
-        (self.task == Task::LanguageModel).then_some(&self.words.table)
+        Some(&self.words.table)
     }
 
     fn adaption_after_output(&self) -> bool {

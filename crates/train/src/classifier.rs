@@ -1,10 +1,11 @@
 //! The classification task: a backbone with its adapter, pooling and head.
 
+use crate::prompting::{Likelihood, Prompt};
 use crate::rows::{Row, bucketed, pack};
 use crate::{Error, Result};
 use offshoot_core::nn::Head;
 use offshoot_core::{Adapter, Backbone, Device, Mode, Params, Pass, Rng, Tensor, forward};
-use offshoot_methods::{MethodConfig, Target};
+use offshoot_methods::{MethodConfig, Saves, Target};
 use offshoot_models::{Model, Pooling};
 
 /// A model that can be trained and asked: what one method grew on a backbone, and its head.
@@ -19,6 +20,9 @@ pub struct Classifier {
     pub head: Head,
     /// Everything that is trained.
     pub params: Params,
+    /// What it is asked, where the method trains nothing and only writes around the text. Then there is no
+    /// head.
+    pub prompt: Option<Prompt>,
     /// What the head reads.
     pub pooling: Pooling,
     device: Device,
@@ -28,10 +32,17 @@ impl Classifier {
     /// Grows a method and a head on a model. The seed decides all initial values.
     ///
     /// # Errors
-    /// If a setting of the method does not fit the model.
+    /// If a setting of the method does not fit the model, or it asks for words and the model has no output head.
     pub fn new(model: &Model, method: &MethodConfig, classes: usize, seed: u64) -> Result<Self> {
         let rng = Rng::new(seed);
-        let (head, _) = model.new_head(classes, &mut rng.fork("head"))?;
+        let head = match method.saves() {
+            Saves::Prompt => {
+                // What cannot be asked is refused at once.
+                Likelihood::new(model.backbone.as_ref())?;
+                Head::new(Vec::new())
+            }
+            _ => model.new_head(classes, &mut rng.fork("head"))?.0,
+        };
         Self::with_head(model, method, head, &mut rng.fork("adapter"))
     }
 
@@ -48,14 +59,18 @@ impl Classifier {
         let mut target = Target { backbone: backbone.as_mut(), params: &mut params, rng, device: &device };
         let adapter = method.build(&mut target)?;
         head.train(&mut params)?;
-        Ok(Self { backbone, adapter, method, head, params, pooling: model.pooling, device })
+        Ok(Self { backbone, adapter, method, head, params, prompt: None, pooling: model.pooling, device })
     }
 
     /// The logits `[sequences, classes]` of one pass.
     ///
     /// # Errors
-    /// As the model fails on the batch.
+    /// As the model fails on the batch; if the method has no head.
     pub fn logits(&self, pass: &mut Pass<'_>) -> Result<Tensor> {
+        if self.method.saves() == Saves::Prompt {
+            let name = self.method.info().name;
+            return Err(Error::invalid(format!("`{name}` has no head: it is asked with texts, not rows")));
+        }
         Ok(self.head.forward(&self.pooled(pass)?, pass.step())?)
     }
 

@@ -3,7 +3,7 @@
 use crate::{Error, Result};
 use offshoot_core::{Adapter, Backbone, Device, Layout, Params, Pass, Rng, Tensor, Weight, forward};
 use offshoot_methods::{MethodConfig, Saves, Target};
-use offshoot_models::Model;
+use offshoot_models::{Model, Task};
 use std::ops::Range;
 
 /// A language model that can be trained and asked: what one method grew on a backbone.
@@ -25,10 +25,10 @@ impl LanguageModel {
     /// # Errors
     /// If a setting of the method does not fit the model, or the method only makes sense for classification.
     pub fn new(model: &Model, method: &MethodConfig, seed: u64) -> Result<Self> {
-        if model.backbone.output_head().is_none() {
+        if model.task != Task::LanguageModel || model.backbone.output_head().is_none() {
             return Err(Error::invalid("the model was loaded without its output head"));
         }
-        if method.saves() == Saves::Features {
+        if matches!(method.saves(), Saves::Features | Saves::Prompt) {
             let name = method.info().name;
             return Err(Error::invalid(format!(
                 "`{name}` classifies; it has no meaning for a language model"

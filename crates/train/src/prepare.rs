@@ -56,7 +56,18 @@ pub fn prepare(recipe: &Recipe, folder: &Path, started: Instant) -> Result<(Prep
     let labels = dataset.labels.names;
     let model_name = recipe.model.name.clone();
     Ok((
-        Prepared { model, model_name, labels, train, validation, test, started, startup: started.elapsed() },
+        Prepared {
+            model,
+            model_name,
+            labels,
+            train,
+            validation,
+            test,
+            examples: split,
+            tokenizer,
+            started,
+            startup: started.elapsed(),
+        },
         briefing,
     ))
 }

@@ -1,14 +1,16 @@
 //! One run: a method grown on a prepared model and measured.
 
 use crate::classifier::Classifier;
+use crate::data::{Example, Split};
 use crate::features::fit_features;
 use crate::memory::{peak_rss, reset_peak_rss};
+use crate::prompting;
 use crate::report::RunReport;
 use crate::rows::Row;
 use crate::trainer::{Event, Learner, Outcome, TrainSettings, train};
 use crate::{Error, Result, Score};
 use offshoot_methods::{MethodConfig, Saves};
-use offshoot_models::Model;
+use offshoot_models::{Model, Tokenizer};
 use std::time::{Duration, Instant};
 
 /// What every run of a comparison shares.
@@ -25,6 +27,10 @@ pub struct Prepared {
     pub validation: Vec<Row>,
     /// Rows that are only measured on.
     pub test: Vec<Row>,
+    /// All these rows before they were tokenised, for methods that write around their texts.
+    pub examples: Split,
+    /// The model's tokenizer.
+    pub tokenizer: Tokenizer,
     /// When the process started.
     pub started: Instant,
     /// What it took to prepare all this.
@@ -66,7 +72,7 @@ impl Prepared {
         let startup_seconds = self.started.elapsed().as_secs_f64();
         let outcome = self.fit(classifier, settings, watch)?;
         let start = Instant::now();
-        let test = self.measure(classifier, &self.test, settings)?;
+        let test = self.measure(classifier, (&self.test, &self.examples.test), settings)?;
         let evaluate_seconds = start.elapsed().as_secs_f64();
         let (trainable_parameters, total_parameters) = classifier.sizes();
         let report = RunReport {
@@ -123,9 +129,23 @@ impl Prepared {
         settings: &TrainSettings,
         watch: &mut dyn FnMut(Event),
     ) -> Result<Outcome> {
-        if classifier.method.info().saves != Saves::Features {
-            return train(classifier, &self.train, &self.validation, settings, watch);
+        match classifier.method.saves() {
+            Saves::Features => self.solve(classifier, settings, watch),
+            Saves::Prompt => {
+                let outcome = prompting::choose(self, classifier, settings, watch)?;
+                let rows = (self.validation.as_slice(), self.examples.validation.as_slice());
+                Ok(Outcome { validation: self.measure(classifier, rows, settings)?, ..outcome })
+            }
+            _ => train(classifier, &self.train, &self.validation, settings, watch),
         }
+    }
+
+    fn solve(
+        &self,
+        classifier: &mut Classifier,
+        settings: &TrainSettings,
+        watch: &mut dyn FnMut(Event),
+    ) -> Result<Outcome> {
         let (rows, mut done) = (self.train.len() as u64, 0);
         let (method, classes) = (classifier.method.clone(), self.labels.len());
         let tokens = settings.batch_tokens;
@@ -134,18 +154,22 @@ impl Prepared {
             watch(Event::Step { step: done, steps: rows, loss: f64::NAN });
         })?;
         *classifier = fitted;
-        outcome.validation = self.measure(classifier, &self.validation, settings)?;
+        outcome.validation =
+            self.measure(classifier, (&self.validation, &self.examples.validation), settings)?;
         Ok(outcome)
     }
 
     fn measure(
         &self,
         classifier: &Classifier,
-        rows: &[Row],
+        (rows, examples): (&[Row], &[Example]),
         settings: &TrainSettings,
     ) -> Result<Option<Score>> {
         if rows.is_empty() {
             return Ok(None);
+        }
+        if let Some(prompt) = &classifier.prompt {
+            return prompting::measure(self, prompt, (rows, examples), settings).map(Some);
         }
         classifier.score(rows, settings.batch_tokens).map(Some)
     }

@@ -10,7 +10,7 @@ use crate::results;
 use crate::session::Session;
 use anyhow::{Result, bail};
 use indicatif::ProgressBar;
-use offshoot::methods::MethodConfig;
+use offshoot::methods::{MethodConfig, Saves};
 use offshoot::models::Task;
 use offshoot::train::{self, Comparison, Event, Ground, LmPrepared, Prepared, Recipe, RunReport, Watcher};
 use std::path::{Path, PathBuf};
@@ -67,6 +67,9 @@ fn compare(args: &Args, session: &Session) -> Result<()> {
     args.run.split.write(&recipe)?;
     let folder = session.model_folder(&recipe.model.name)?;
     let (prepared, briefing) = train::prepare(&recipe, &folder, session.started)?;
+    if args.methods.is_empty() && args.run.recipe.is_none() {
+        leave_out(&mut recipe, &prepared, session);
+    }
     recipe.methods.iter_mut().for_each(|method| method.resolve(prepared.model.backbone.shape()));
     session.console.say(&briefing::lines(&prepared, &briefing, &args.run.model.dtype)?);
     output.write("recipe.toml", &recipe.to_toml()?)?;
@@ -79,7 +82,10 @@ fn compare_text(args: &Args, mut recipe: Recipe, output: &OutputFolder, session:
     let (prepared, briefing) = train::prepare_lm(&recipe, &folder, session.started)?;
     recipe.data.instruct.layout = Some(briefing.layout);
     // Methods that only have a meaning for classes would be rows of failures.
-    recipe.methods.retain(|method| !["features", "head"].contains(&method.info().name));
+    let classifies = |method: &MethodConfig| {
+        matches!(method.saves(), Saves::Features | Saves::Prompt) || method.info().name == "head"
+    };
+    recipe.methods.retain(|method| !classifies(method));
     recipe.methods.iter_mut().for_each(|method| method.resolve(prepared.model.backbone.shape()));
     session.console.say(&briefing::text_lines(&prepared, &briefing));
     if let Some(untuned) = prepared.untuned(&recipe.train)? {
@@ -90,7 +96,7 @@ fn compare_text(args: &Args, mut recipe: Recipe, output: &OutputFolder, session:
 }
 
 /// Runs every method over every seed, and says what came of it.
-fn run_all<P: Saves>(
+fn run_all<P: Keep>(
     args: &Args,
     prepared: &P,
     recipe: &Recipe,
@@ -106,21 +112,32 @@ fn run_all<P: Saves>(
 }
 
 /// How what was trained is saved.
-trait Saves: Ground {
+trait Keep: Ground {
     /// Writes an adapter into a folder; the bytes written.
     fn save(&self, folder: &Path, grown: &Self::Grown, recipe: &Recipe) -> train::Result<u64>;
 }
 
-impl Saves for Prepared {
+impl Keep for Prepared {
     fn save(&self, folder: &Path, grown: &Self::Grown, recipe: &Recipe) -> train::Result<u64> {
         adapters::save(folder, grown, self, recipe)
     }
 }
 
-impl Saves for LmPrepared {
+impl Keep for LmPrepared {
     fn save(&self, folder: &Path, grown: &Self::Grown, recipe: &Recipe) -> train::Result<u64> {
         adapters::save_text(folder, grown, self, recipe)
     }
+}
+
+/// Of all methods, those that ask for words have no meaning on a model that predicts none.
+fn leave_out(recipe: &mut Recipe, prepared: &Prepared, session: &Session) {
+    if prepared.model.backbone.output_head().is_some() {
+        return;
+    }
+    let asks = |method: &MethodConfig| method.saves() == Saves::Prompt;
+    let out: Vec<&str> = recipe.methods.iter().filter(|m| asks(m)).map(|m| m.info().name).collect();
+    session.console.say(&format!("left out: {} (this model has no output head to ask)", out.join(", ")));
+    recipe.methods.retain(|method| !asks(method));
 }
 
 fn conclude(comparison: &Comparison, output: &OutputFolder, task: Task, session: &Session) -> Result<()> {
@@ -132,12 +149,15 @@ fn conclude(comparison: &Comparison, output: &OutputFolder, task: Task, session:
     let place = output.path().display();
     if let Some(method) = &comparison.recommended {
         console.show(&format!("\nRecommended: {method}, with {}.", comparison.reason))?;
-        console.show(&format!("\nreport.json, recipe.toml and the adapters are in {place}. Use one with"))?;
-        let use_it = match task {
-            Task::Classification => format!("  offshoot predict FILE --adapter {place}/adapters/{method}"),
-            Task::LanguageModel => format!("  offshoot generate --adapter {place}/adapters/{method} PROMPT"),
+        let asks = MethodConfig::named(method)?.saves() == Saves::Prompt;
+        let folder = format!("{place}/adapters/{method}");
+        let (verb, next) = match task {
+            _ if asks => ("Its prompt is", format!("{folder}/prompt.txt")),
+            Task::Classification => ("Use one with", format!("offshoot predict FILE --adapter {folder}")),
+            Task::LanguageModel => ("Use one with", format!("offshoot generate --adapter {folder} PROMPT")),
         };
-        console.show(&use_it)?;
+        console.show(&format!("\nreport.json, recipe.toml and the adapters are in {place}. {verb}"))?;
+        console.show(&format!("  {next}"))?;
     }
     console.json(comparison)?;
     if comparison.recommended.is_none() {
@@ -182,7 +202,7 @@ impl<'a, P> Show<'a, P> {
     }
 }
 
-impl<P: Saves> Watcher<P::Grown> for Show<'_, P> {
+impl<P: Keep> Watcher<P::Grown> for Show<'_, P> {
     fn begin(&mut self, method: &MethodConfig, seed: u64) {
         let name = self.name(method.info().name, seed);
         self.run = Some(RunProgress::new(self.console, name, self.recipe.train.epochs, false));

@@ -110,7 +110,11 @@ fn described(info: &Info) -> Result<Value> {
 }
 
 fn learning_rate(info: &Info) -> String {
-    if info.saves == Saves::Features { "solved".to_owned() } else { rate(info.learning_rate) }
+    match info.saves {
+        Saves::Features => "solved".to_owned(),
+        Saves::Prompt => "none".to_owned(),
+        _ => rate(info.learning_rate),
+    }
 }
 
 /// What a method's files are called.
@@ -121,5 +125,6 @@ pub(crate) fn files(saves: Saves) -> &'static str {
         Saves::Weights => "safetensors",
         Saves::Checkpoint => "whole model",
         Saves::Features => "classifier",
+        Saves::Prompt => "text",
     }
 }

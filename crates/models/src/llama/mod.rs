@@ -64,7 +64,8 @@ struct Llama {
     words: Embedding,
     blocks: Vec<Block>,
     norm: RmsNorm,
-    /// None where it is the token table, and where the task is another.
+    /// None where it is the token table, and where a classifier's checkpoint has none. A classifier keeps it
+    /// frozen and apart from its weights: it is only asked for the likelihood of words.
     output: Option<Weight>,
     task: Task,
 }
@@ -81,7 +82,7 @@ impl Architecture for Settings {
         let norm = reader.rms_norm("norm", Part::FinalNorm, hidden, (self.eps, self.norm_offset))?;
         let place = Place { part: Part::Head, kind: Kind::Matrix };
         let output = match (build.task, self.tied) {
-            (Task::LanguageModel, false) => {
+            (task, false) if task == Task::LanguageModel || reader.take.shape("lm_head.weight").is_some() => {
                 Some(reader.outside("lm_head.weight", place, &[vocab, hidden])?)
             }
             _ => {
@@ -118,7 +119,7 @@ impl Backbone for Llama {
         let mut weights = vec![&self.words.table];
         weights.extend(self.blocks.iter().flat_map(Block::weights));
         weights.push(&self.norm.weight);
-        weights.extend(&self.output);
+        weights.extend(self.output.as_ref().filter(|_| self.task == Task::LanguageModel));
         weights
     }
 
@@ -126,7 +127,7 @@ impl Backbone for Llama {
         let mut weights = vec![&mut self.words.table];
         weights.extend(self.blocks.iter_mut().flat_map(Block::weights_mut));
         weights.push(&mut self.norm.weight);
-        weights.extend(&mut self.output);
+        weights.extend(self.output.as_mut().filter(|_| self.task == Task::LanguageModel));
         weights
     }
 
@@ -148,10 +149,14 @@ impl Backbone for Llama {
     }
 
     fn output_head(&self) -> Option<&Weight> {
-        match self.task {
-            Task::LanguageModel => Some(self.output.as_ref().unwrap_or(&self.words.table)),
-            Task::Classification => None,
+        match self.settings.tied {
+            true => Some(&self.words.table),
+            false => self.output.as_ref(),
         }
+    }
+
+    fn embedding_scale(&self) -> f32 {
+        self.settings.embedding_scale
     }
 
     fn token_table(&self) -> &Weight {

@@ -3,7 +3,7 @@
 
 use crate::fixture::tiny;
 use offshoot_core::Kind;
-use offshoot_methods::MethodConfig;
+use offshoot_methods::{MethodConfig, Saves};
 use offshoot_models::{Model, families};
 use serde_json::{Value, json};
 
@@ -28,7 +28,10 @@ fn variants() -> Vec<Value> {
 
 /// Every method with its defaults, then the variants.
 pub(crate) fn configs() -> Vec<MethodConfig> {
-    let defaults = MethodConfig::ALL.iter().map(|info| MethodConfig::named(info.name).unwrap());
+    let defaults = MethodConfig::ALL
+        .iter()
+        .filter(|info| info.saves != Saves::Prompt)
+        .map(|info| MethodConfig::named(info.name).unwrap());
     defaults.chain(variants().into_iter().map(config)).collect()
 }
 

@@ -33,7 +33,9 @@ pub(crate) fn grown(model: &Model, method: &str, seed: u64) -> LanguageModel {
 pub(crate) fn methods(model: &Model) -> Vec<&'static str> {
     let is_bias = |kind| matches!(kind, Kind::Bias | Kind::NormBias);
     let biases = model.backbone.weights().iter().any(|weight| is_bias(weight.place().kind));
-    let fits = |info: &&Info| info.saves != Saves::Features && (biases || info.name != "bitfit");
+    let fits = |info: &&Info| {
+        !matches!(info.saves, Saves::Features | Saves::Prompt) && (biases || info.name != "bitfit")
+    };
     let methods: Vec<_> = MethodConfig::ALL.iter().filter(fits).map(|info| info.name).collect();
     assert!(methods.len() >= 15);
     methods

@@ -1,6 +1,6 @@
 //! What is saved of a trained model, whatever its task.
 
-use crate::{Classifier, LanguageModel};
+use crate::{Classifier, LanguageModel, Prompt};
 use offshoot_core::{Adapter, Backbone, Params};
 use offshoot_methods::MethodConfig;
 use offshoot_models::{Pooling, Task};
@@ -18,6 +18,8 @@ pub struct Grown<'a> {
     pub params: &'a Params,
     /// What it was trained for.
     pub task: Task,
+    /// What the model is asked, where nothing was trained.
+    pub prompt: Option<&'a Prompt>,
     /// What a classifier's head reads.
     pub pooling: Option<Pooling>,
 }
@@ -30,6 +32,7 @@ impl<'a> From<&'a Classifier> for Grown<'a> {
             backbone: classifier.backbone.as_ref(),
             params: &classifier.params,
             task: Task::Classification,
+            prompt: classifier.prompt.as_ref(),
             pooling: Some(classifier.pooling),
         }
     }
@@ -43,6 +46,7 @@ impl<'a> From<&'a LanguageModel> for Grown<'a> {
             backbone: model.backbone.as_ref(),
             params: &model.params,
             task: Task::LanguageModel,
+            prompt: None,
             pooling: None,
         }
     }

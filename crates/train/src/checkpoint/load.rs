@@ -115,6 +115,12 @@ fn read(folder: &Path, model: &Model, pickles: Pickles) -> Result<(Option<Card>,
     if let Some(card) = &card {
         named(folder, card.check(model))?;
     }
+    if let Some(card) = card.as_ref().filter(|card| card.method.saves() == Saves::Prompt) {
+        let (folder, name) = (folder.display(), card.method.info().name);
+        return Err(Error::invalid(format!(
+            "{folder}: `{name}` trained nothing, so there is no adapter to load; its prompt is in prompt.txt"
+        )));
+    }
     let checkpoint = card.as_ref().filter(|card| card.method.saves() == Saves::Checkpoint);
     let imported = match checkpoint {
         Some(card) => full(folder, card, model)?,

@@ -3,7 +3,7 @@
 use super::stage::{MODEL_CONFIG, Stage};
 use super::{CARD_FILE, Card, Grown};
 use crate::files::{self, atomic_write};
-use crate::{Error, Result};
+use crate::{Error, Prompt, Result};
 use offshoot_methods::Saves;
 use offshoot_methods::formats::{self, Export, Files, NamedTensor};
 use offshoot_models::weights::{Named, Precision, write_safetensors};
@@ -32,6 +32,9 @@ pub(crate) const TOKENIZER_FILES: [&str; 11] = [
 /// Where a complete checkpoint says how it is pooled: the list of modules, and the pooling module's settings.
 pub(crate) const POOLING_FILES: [&str; 2] = ["modules.json", "1_Pooling/config.json"];
 
+/// Where a method that trains nothing keeps what it asks.
+pub(super) const PROMPT_FILES: [&str; 2] = ["prompt.json", "prompt.txt"];
+
 /// What a saved adapter is to say about its origin.
 pub struct About<'a> {
     /// The base model, as the user named it.
@@ -58,13 +61,16 @@ pub fn save<'a>(folder: &Path, grown: impl Into<Grown<'a>>, model: &Model, about
         let reason = "it holds the base model, which would be overwritten; choose another folder".to_owned();
         return Err(files::Error { path: folder.to_path_buf(), reason }.into());
     }
-    let content = content(&grown, model, &about)?;
+    let content = grown.prompt.is_none().then(|| content(&grown, model, &about)).transpose()?;
     let mut stage = Stage::new(folder)?;
-    write_tensors(&mut stage, &content)?;
-    for (name, config) in content.config.iter().chain(&content.head_config) {
-        write_json(&stage.file(name)?, config)?;
+    if let Some(content) = &content {
+        write_adapter(&mut stage, content)?;
+    }
+    if let Some(prompt) = grown.prompt {
+        write_prompt(&mut stage, prompt)?;
     }
     let mut stale = formats::ADAPTER_FILES.to_vec();
+    stale.extend(PROMPT_FILES);
     if whole {
         write_model(&mut stage, model, about.labels)?;
         write_pooling(&mut stage, model, grown.pooling)?;
@@ -75,6 +81,22 @@ pub fn save<'a>(folder: &Path, grown: impl Into<Grown<'a>>, model: &Model, about
         serde_json::to_value(&card).map_err(|error| Error::invalid(format!("{CARD_FILE}: {error}")))?;
     write_json(&stage.file(CARD_FILE)?, &card)?;
     stage.publish(&stale)
+}
+
+fn write_adapter(stage: &mut Stage, content: &Files) -> Result<()> {
+    write_tensors(stage, content)?;
+    for (name, config) in content.config.iter().chain(&content.head_config) {
+        write_json(&stage.file(name)?, config)?;
+    }
+    Ok(())
+}
+
+/// The prompt for programs, and for people.
+fn write_prompt(stage: &mut Stage, prompt: &Prompt) -> Result<()> {
+    let [json, text] = PROMPT_FILES;
+    let value = serde_json::to_value(prompt).map_err(|error| Error::invalid(format!("{json}: {error}")))?;
+    write_json(&stage.file(json)?, &value)?;
+    Ok(atomic_write(&stage.file(text)?, |out| out.write_all(format!("{}\n", prompt.text()).as_bytes()))?)
 }
 
 /// The files of the method's format.
