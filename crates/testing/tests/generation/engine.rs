@@ -152,7 +152,7 @@ fn a_model_of_another_task_or_size_is_refused() {
     let (llama, qwen) = (model("llama-lm"), model("qwen3-lm"));
     let other = grown(&qwen, "lora", 1);
     assert!(Generator::new(llama.backbone.as_ref(), vec![&other]).is_err());
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/models/llama-score");
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/models/bert-cls");
     let scorer = offshoot_models::Model::load(&folder, None, &offshoot_core::Device::cpu()).unwrap();
     assert!(Generator::new(scorer.backbone.as_ref(), Vec::new()).is_err());
 }
