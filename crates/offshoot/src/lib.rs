@@ -7,6 +7,7 @@
 //!
 //! ```
 //! use offshoot::methods::MethodConfig;
+//! use offshoot::models::Task;
 //! use offshoot::models::weights::Pickles;
 //! use offshoot::train::checkpoint::{self, About};
 //! use offshoot::train::{DataRecipe, ModelRecipe, Recipe, TrainSettings, prepare};
@@ -25,6 +26,7 @@
 //! std::fs::write(&rows, format!("text,label\n{texts}"))?;
 //!
 //! let recipe = Recipe {
+//!     task: Task::Classification,
 //!     model: ModelRecipe { name: folder.display().to_string(), pooling: None },
 //!     data: DataRecipe::new(rows),
 //!     train: TrainSettings { epochs: 40, lr: Some(0.02), ..TrainSettings::default() },
