@@ -2,7 +2,7 @@
 //! with the file that scripts/reference/make.py writes.
 
 use anyhow::{Context, Result};
-use offshoot_models::source::Opened;
+use offshoot_models::gguf::Gguf;
 use serde::Deserialize;
 use std::path::Path;
 
@@ -24,7 +24,7 @@ fn main() -> Result<()> {
     let (model, tokens) =
         args.next().zip(args.next()).context("usage: gguf_tokens MODEL.gguf tokens.json")?;
     let tokens: Tokens = serde_json::from_str(&std::fs::read_to_string(&tokens)?)?;
-    let tokenizer = Opened::open(Path::new(&model))?.source.tokenizer()?;
+    let tokenizer = Gguf::open(Path::new(&model))?.tokenizer()?;
     let mut same = 0;
     for row in tokens.rows.iter().chain(&tokens.odd) {
         let found = tokenizer.encode(&row.text, None, usize::MAX)?.ids;

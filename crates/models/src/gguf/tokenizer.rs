@@ -1,12 +1,10 @@
 //! The tokenizer that a file carries, as a tokenizer.json, which is then read like any other.
 //!
-//! The ids are those of transformers' `AutoTokenizer.from_pretrained(..., gguf_file=...)`, with one
-//! exception: LLaMA 3's words that are tokens as they are stay whole and its texts begin with its first
-//! token, as its own tokenizer.json and llama.cpp have it.
+//! The ids are those of transformers' `AutoTokenizer.from_pretrained(..., gguf_file=...)`, with exceptions
+//! where it parts from the models' own tokenizer.json and from llama.cpp: LLaMA 3's words that are tokens
+//! stay whole and its texts begin with its first token; `add_space_prefix` is heeded; control tokens are
+//! found in a text whatever their characters.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use serde::Serialize;
 use serde_json::{Value as Json, json};
 
 use super::file::Gguf;
@@ -15,13 +13,15 @@ use crate::tokenizer::Tokenizer;
 
 mod bytes;
 mod merges;
+mod parts;
 mod split;
 #[cfg(test)]
 mod tests;
 mod vocabulary;
 
+use parts::{Bpe, File, added, around, pieces_to_text, spaces, write};
 use split::Split;
-use vocabulary::{Kind, Vocabulary};
+use vocabulary::Vocabulary;
 
 /// How sentencepiece writes a space.
 const SPACE: &str = "\u{2581}";
@@ -79,41 +79,6 @@ impl Gguf {
     fn text(&self, key: &str) -> Option<String> {
         self.get(key)?.as_text().map(str::to_owned)
     }
-}
-
-/// A tokenizer.json.
-#[derive(Serialize)]
-struct File<'a> {
-    version: &'static str,
-    added_tokens: Vec<Added<'a>>,
-    normalizer: Json,
-    pre_tokenizer: Json,
-    post_processor: Json,
-    decoder: Json,
-    model: Bpe<'a>,
-}
-
-/// A token that is found in the text before anything else is done to it.
-#[derive(Serialize)]
-struct Added<'a> {
-    id: usize,
-    content: &'a str,
-    single_word: bool,
-    lstrip: bool,
-    rstrip: bool,
-    normalized: bool,
-    special: bool,
-}
-
-#[derive(Serialize)]
-struct Bpe<'a> {
-    r#type: &'static str,
-    unk_token: Option<&'a str>,
-    fuse_unk: bool,
-    byte_fallback: bool,
-    ignore_merges: bool,
-    vocab: BTreeMap<&'a str, usize>,
-    merges: Vec<(&'a str, &'a str)>,
 }
 
 fn build(gguf: &Gguf) -> Result<String, String> {
@@ -194,94 +159,4 @@ fn sentence_pieces(gguf: &Gguf) -> Result<String, String> {
         decoder: pieces_to_text(prefixed),
         model,
     })
-}
-
-/// Normalizer and pre-tokenizer that write spaces as sentencepiece does. They differ beside added tokens:
-/// elsewhere than in Gemma the first word gets a space before it.
-fn spaces(gemma: bool, prefixed: bool) -> (Json, Json) {
-    if gemma && !prefixed {
-        let split = json!({
-            "type": "Split", "pattern": {"String": " "}, "behavior": "MergedWithPrevious", "invert": false,
-        });
-        return (json!({"type": "Replace", "pattern": {"String": " "}, "content": SPACE}), split);
-    }
-    let scheme = if prefixed { "first" } else { "never" };
-    let metaspace =
-        json!({"type": "Metaspace", "replacement": SPACE, "prepend_scheme": scheme, "split": false});
-    (Json::Null, metaspace)
-}
-
-fn pieces_to_text(prefixed: bool) -> Json {
-    let mut decoders = vec![
-        json!({"type": "Replace", "pattern": {"String": SPACE}, "content": " "}),
-        json!({"type": "ByteFallback"}),
-        json!({"type": "Fuse"}),
-    ];
-    if prefixed {
-        decoders.push(json!({"type": "Strip", "content": " ", "start": 1, "stop": 0}));
-    }
-    json!({"type": "Sequence", "decoders": decoders})
-}
-
-/// Control tokens and those that begin and end texts are special; what a user defined is only kept whole.
-fn added(words: &Vocabulary) -> Vec<Added<'_>> {
-    let names: &[&str] = &["bos", "eos", "eot"];
-    let named: BTreeSet<usize> = names.iter().filter_map(|name| words.named(name).ok()?).collect();
-    let add = |(id, (token, &kind)): (usize, (&'_ String, &Kind))| {
-        let special = kind == Kind::Control || named.contains(&id);
-        (special || kind == Kind::UserDefined).then_some((id, special, token.len()))
-    };
-    let found = words.tokens.iter().zip(&words.kinds).enumerate().filter_map(add);
-    found
-        .filter(|(_, _, length)| *length > 0)
-        .map(|(id, special, _)| Added {
-            id,
-            content: &words.tokens[id],
-            single_word: false,
-            lstrip: false,
-            rstrip: false,
-            normalized: false,
-            special,
-        })
-        .collect()
-}
-
-/// What stands around every text: the tokens that begin and end it, as the file wishes.
-fn around(gguf: &Gguf, words: &Vocabulary, begins: bool) -> Result<Json, String> {
-    let wished = |name: &str, default: bool| -> Result<Option<usize>, String> {
-        let flag = words.flag(gguf, &format!("add_{name}_token"))?;
-        match (flag.unwrap_or(default), words.named(name)?) {
-            (false, _) => Ok(None),
-            (true, None) if flag.is_some() => Err(format!(
-                "`tokenizer.ggml.add_{name}_token` asks for a token that `tokenizer.ggml.{name}_token_id` does \
-                 not name: damaged file"
-            )),
-            (true, id) => Ok(id),
-        }
-    };
-    let (bos, eos) = (wished("bos", begins)?, wished("eos", false)?);
-    let special =
-        |id: Option<usize>| id.map(|id| json!({"SpecialToken": {"id": words.tokens[id], "type_id": 0}}));
-    // These models know no token types.
-    let text = |name: &str| {
-        let text = json!({"Sequence": {"id": name, "type_id": 0}});
-        [special(bos), Some(text), special(eos)].into_iter().flatten().collect::<Vec<_>>()
-    };
-    let tokens: serde_json::Map<String, Json> = [bos, eos]
-        .into_iter()
-        .flatten()
-        .map(|id| (&words.tokens[id], id))
-        .map(|(token, id)| (token.clone(), json!({"id": token, "ids": [id], "tokens": [token]})))
-        .collect();
-    let pair = [text("A"), text("B")].concat();
-    Ok(json!({
-        "type": "TemplateProcessing",
-        "single": text("A"),
-        "pair": pair,
-        "special_tokens": tokens,
-    }))
-}
-
-fn write(file: &File<'_>) -> Result<String, String> {
-    serde_json::to_string(file).map_err(|cause| cause.to_string())
 }
