@@ -1,6 +1,6 @@
 //! Real GGUF files against what transformers 5.23 reads from them. Without the files under `assets/` these
 //! tests say that they did not run.
-#![allow(clippy::unwrap_used, reason = "a helper of a test fails the test")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of a test fails the test")]
 
 use offshoot_models::gguf::{self, GgufModel};
 use offshoot_models::weights::Checkpoint;
