@@ -140,7 +140,7 @@ impl Adapter {
         loaded.notes.iter().for_each(|note| session.console.say(&format!("note: {note}")));
         let labels = match loaded.card {
             Some(card) => card.labels,
-            None => numbered(&loaded.classifier),
+            None => loaded.classifier.numbered_labels(),
         };
         Ok(Ready { classifier: loaded.classifier, labels })
     }
@@ -224,11 +224,4 @@ pub(crate) fn resume(
         session.console.say(&format!("note: the adapter's labels were {old}; the rows have {new}"));
     }
     Ok(loaded.classifier)
-}
-
-/// Class names where nobody has given any.
-fn numbered(classifier: &Classifier) -> Vec<String> {
-    let weights = classifier.head.weights();
-    let classes = weights.last().and_then(|weight| weight.value(&classifier.params).shape().first().copied());
-    (0..classes.unwrap_or(0)).map(|class| class.to_string()).collect()
 }

@@ -94,7 +94,7 @@ fn a_file_or_its_folder_is_a_model_with_its_tokenizer() {
         assert_eq!(tokenizer.encode("ab ab<|end|>c", None, 64).unwrap().ids, [0, 4, 7, 0, 6]);
         let file = model.source().gguf().unwrap();
         assert_eq!(file.chat_template().as_deref(), Some("{{ messages[0].content }}"));
-        assert_eq!(file.special_ids().eos, [0]);
+        assert_eq!(file.special_tokens().eos, [0]);
     }
     let (_folder, path) = file(7);
     let message = open_tokenizer(&load(&path), &path).unwrap_err().to_string();

@@ -111,6 +111,11 @@ impl Classifier {
         self.each_batch(rows, tokens, |pass| self.pooled(pass), done)
     }
 
+    /// Class names where nobody has given any: their numbers.
+    pub fn numbered_labels(&self) -> Vec<String> {
+        (0..self.head.classes()).map(|class| class.to_string()).collect()
+    }
+
     /// Trained values, and all values of the model with its adapter and head.
     pub fn sizes(&self) -> (usize, usize) {
         let weights = self.backbone.weights();

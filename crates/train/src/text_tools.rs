@@ -36,8 +36,7 @@ impl TextTools {
 
 /// The chat template and the special tokens that a GGUF file carries.
 fn of_file(file: &Gguf, tokenizer: &Tokenizer) -> Result<(Option<ChatTemplate>, SpecialTokens)> {
-    let ids = file.special_ids();
-    let special = SpecialTokens { bos: ids.bos, eos: ids.eos, pad: ids.pad };
+    let special = file.special_tokens();
     let text = |id: Option<u32>| id.and_then(|id| tokenizer.token(id));
     let (bos, eos) = (text(special.bos), text(special.eos.first().copied()));
     let template = file.chat_template();

@@ -46,7 +46,8 @@ impl Trained {
         let model = Model::open(base, &options, device)?;
         if options.task == Task::Classification {
             let loaded = checkpoint::load(folder, &model, pickles)?;
-            let labels = loaded.card.map(|card| card.labels).unwrap_or_else(|| numbered(&loaded.classifier));
+            let labels =
+                loaded.card.map(|card| card.labels).unwrap_or_else(|| loaded.classifier.numbered_labels());
             let trained = Self::Classifier(Box::new(loaded.classifier), labels);
             return Ok(OnBase { trained, model, notes: loaded.notes });
         }
@@ -112,10 +113,4 @@ fn task(folder: &Path, base: &Path) -> Result<Task> {
         }
     };
     Ok(if classifies { Task::Classification } else { Task::LanguageModel })
-}
-
-/// Class names where nobody has given any.
-fn numbered(classifier: &Classifier) -> Vec<String> {
-    let rows = classifier.head.weights().last().and_then(|weight| weight.shape().first().copied());
-    (0..rows.unwrap_or(0)).map(|class| class.to_string()).collect()
 }

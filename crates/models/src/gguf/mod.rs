@@ -22,6 +22,5 @@ mod tests;
 pub use file::{Gguf, GgufTensor};
 pub use lora::{LoraFactors, write_lora};
 pub use model::{GgufModel, open};
-pub use tokenizer::SpecialIds;
 pub use value::{Array, Kind, Value};
 pub use write::{NamedTensor, write};

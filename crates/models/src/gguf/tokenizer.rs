@@ -9,7 +9,7 @@ use serde_json::{Value as Json, json};
 
 use super::file::Gguf;
 use crate::error::{Error, Result};
-use crate::tokenizer::Tokenizer;
+use crate::tokenizer::{SpecialTokens, Tokenizer};
 
 mod bytes;
 mod merges;
@@ -25,17 +25,6 @@ use vocabulary::Vocabulary;
 
 /// How sentencepiece writes a space.
 const SPACE: &str = "\u{2581}";
-
-/// The ids that a file gives to tokens with a meaning for generation.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SpecialIds {
-    /// Begins a sequence.
-    pub bos: Option<u32>,
-    /// End a text: the end of the sequence, then the ends of a turn and of a message where they differ.
-    pub eos: Vec<u32>,
-    /// Fills up rows.
-    pub pad: Option<u32>,
-}
 
 impl Gguf {
     /// The tokenizer of the file.
@@ -59,8 +48,9 @@ impl Gguf {
         self.text("tokenizer.chat_template")
     }
 
-    /// The special ids that the file names. Those that are no token of it are left out.
-    pub fn special_ids(&self) -> SpecialIds {
+    /// The special tokens that the file names, of ends those of the sequence, a turn and a message. Ids that are
+    /// no token of it are left out.
+    pub fn special_tokens(&self) -> SpecialTokens {
         let count = self.get("tokenizer.ggml.tokens");
         let count = count.and_then(|tokens| tokens.as_array().map(super::Array::len)).unwrap_or(0);
         let id = |name: &str| {
@@ -73,7 +63,7 @@ impl Gguf {
                 eos.push(id);
             }
         }
-        SpecialIds { bos: id("bos"), eos, pad: id("padding") }
+        SpecialTokens { bos: id("bos"), eos, pad: id("padding") }
     }
 
     fn text(&self, key: &str) -> Option<String> {

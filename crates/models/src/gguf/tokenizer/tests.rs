@@ -135,7 +135,7 @@ fn texts_are_begun_and_ended_as_the_file_says() {
 }
 
 #[test]
-fn special_ids_are_those_the_file_names_and_has() {
+fn special_tokens_are_those_the_file_names_and_has() {
     let id = |name, id| (name, Value::U32(id));
     let file = opened(&with(
         byte_level(),
@@ -145,8 +145,8 @@ fn special_ids_are_those_the_file_names_and_has() {
             id("tokenizer.ggml.padding_token_id", 13),
         ],
     ));
-    assert_eq!(file.special_ids(), SpecialIds { bos: Some(0), eos: vec![0, 1], pad: None });
-    assert_eq!(opened(&vec![]).special_ids(), SpecialIds::default());
+    assert_eq!(file.special_tokens(), SpecialTokens { bos: Some(0), eos: vec![0, 1], pad: None });
+    assert_eq!(opened(&vec![]).special_tokens(), SpecialTokens::default());
 }
 
 /// Ids: 0 to 2 special, 3 and 4 bytes, then pieces with scores that rise with the id in `PIECES[5..]`.
