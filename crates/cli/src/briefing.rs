@@ -1,13 +1,13 @@
 //! What a run says before it starts: so that a wrong column or a wrong model is seen at once.
 
 use crate::commands::methods::summary;
-use crate::text::{count, rate, some};
+use crate::text::{bytes, count, rate, some};
 use anyhow::Result;
 use offshoot::core::Rng;
 use offshoot::methods::{MethodConfig, Saves};
 use offshoot::models::Model;
 use offshoot::train::instruct::LmRow;
-use offshoot::train::{Briefing, Lengths, LmBriefing, LmPrepared, Prepared};
+use offshoot::train::{Briefing, Lengths, LmBriefing, LmPrepared, Prepared, States};
 
 /// The lines about model, rows and task.
 ///
@@ -55,6 +55,23 @@ pub(crate) fn text_lines(prepared: &LmPrepared, briefing: &LmBriefing) -> String
     }
     lines.extend(briefing.notes.iter().map(|note| format!("note: {note}")));
     lines.join("\n")
+}
+
+/// What was kept so that it was not computed again; nothing where nothing was.
+pub(crate) fn kept(states: &States) -> Option<String> {
+    let (memory, file) = states.bytes();
+    let kept = match (memory, file) {
+        (0, 0) => None,
+        (memory, 0) => Some(format!("outputs of frozen layers: {} kept in memory", bytes(memory))),
+        (memory, file) => Some(format!(
+            "outputs of frozen layers: {} kept in memory, {} in a file",
+            bytes(memory),
+            bytes(file)
+        )),
+    };
+    let problem = states.problem().map(|problem| format!("note: {problem}"));
+    let lines: Vec<String> = kept.into_iter().chain(problem).collect();
+    (!lines.is_empty()).then(|| lines.join("\n"))
 }
 
 /// `NAME (family, sizes), pooling`.

@@ -45,6 +45,23 @@ pub(crate) fn bytes(number: u64) -> String {
     format!("{value:.decimals$} {}", UNITS[unit])
 }
 
+/// Bytes from `2GB`, `400 MB`, `1.5G` or a plain number; units of 1,000.
+pub(crate) fn parse_bytes(text: &str) -> Result<u64, String> {
+    let (number, unit) = text.split_at(text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len()));
+    let factor = match unit.to_ascii_uppercase().as_str() {
+        "" | "B" => 1.0,
+        "K" | "KB" => 1e3,
+        "M" | "MB" => 1e6,
+        "G" | "GB" => 1e9,
+        "T" | "TB" => 1e12,
+        _ => return Err(format!("`{unit}` is no unit of bytes; write 400MB or 2GB")),
+    };
+    match number.trim().parse::<f64>() {
+        Ok(number) if number >= 0.0 && number * factor < u64::MAX as f64 => Ok((number * factor) as u64),
+        _ => Err(format!("`{text}` is no number of bytes; write 400MB or 2GB")),
+    }
+}
+
 /// `4.2 s`, `42 s`, `3 min 20 s`, `1 h 05 min`.
 pub(crate) fn seconds(number: f64) -> String {
     let whole = number.round() as u64;
@@ -77,6 +94,15 @@ pub(crate) fn plain(value: &impl Serialize) -> serde_json::Result<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bytes_are_read_as_they_are_written() {
+        let read = ["0", "2GB", "400 MB", "1.5g", "12b"].map(|text| parse_bytes(text).unwrap());
+        assert_eq!(read, [0, 2_000_000_000, 400_000_000, 1_500_000_000, 12]);
+        for wrong in ["", "GB", "-1", "2 XB", "nan", "inf", "1e300"] {
+            assert!(parse_bytes(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn numbers_are_readable() {

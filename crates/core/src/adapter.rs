@@ -169,6 +169,12 @@ pub trait Adapter: Send + Sync {
         Ok(y)
     }
 
+    /// Whether [`state`](Self::state) does anything: then every block's output is needed, also where it was
+    /// computed before.
+    fn reads_states(&self) -> bool {
+        false
+    }
+
     /// After each block: its output `x` `[n, d]`. A side network keeps its running state in `side`.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! What a frozen model is to the rest of the house.
 
+use crate::known::replay;
 use crate::nn::Linear;
 use crate::{Pass, Result, Site, Sublayer, Tensor, Weight};
 
@@ -120,13 +121,17 @@ pub trait Backbone: Send + Sync {
 
 /// The forward pass of a backbone with its adapters: the final hidden states `[n, d]`, virtual rows included.
 ///
-/// This is the one seam for what depends on blocks: the tape is cut between them.
+/// This is the one seam for what depends on blocks: the tape is cut between them, and what is known of the
+/// lowest ones ([`Pass::know`]) is not computed again.
 ///
 /// # Errors
 /// As the backbone and the hooks fail.
 pub fn forward(backbone: &dyn Backbone, pass: &mut Pass<'_>) -> Result<Tensor> {
-    let mut x = backbone.embed(pass)?;
-    for layer in 0..backbone.shape().layers {
+    let (known, mut x) = match pass.known() {
+        Some(known) => (known.blocks, replay(known, pass)?),
+        None => (0, backbone.embed(pass)?),
+    };
+    for layer in known..backbone.shape().layers {
         pass.cut();
         x = backbone.block(layer, &x, pass)?;
         pass.state(layer, &x)?;

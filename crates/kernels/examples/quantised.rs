@@ -2,8 +2,8 @@
 //!
 //! `cargo run --release -p offshoot-kernels --example quantised [threads]`
 
-use offshoot_kernels::gemm::{Mat, matmul};
-use offshoot_kernels::quant::{Format, Matrix, dequantize, product, product_backward};
+use offshoot_kernels::gemm::{Dense, product, product_straight};
+use offshoot_kernels::quant::{Format, Matrix, dequantize};
 use std::time::Instant;
 
 fn main() {
@@ -14,14 +14,14 @@ fn main() {
     for n in [1, 4, 16, 64, 1024] {
         let (x, w) = (vec![0.5; n * cols], vec![0.25; rows * cols]);
         let (mut y, mut dx) = (vec![0.5; n * rows], vec![0.5; n * cols]);
-        let (mx, mw) = (Mat::new(&x, n, cols), Mat::new(&w, rows, cols));
+        let dense = Dense::new(&w, rows, cols);
         let flops = 2 * n * rows * cols;
         measure(&format!("f32  y = x w^T, n = {n}"), flops, "GFLOP/s", || {
-            matmul(&mut y, mx, mw.t(), 1.0, false)
+            product(&mut y, &x, n, dense);
         });
         let dy = y.clone();
         measure(&format!("f32  dx = dy w, n = {n}"), flops, "GFLOP/s", || {
-            matmul(&mut dx, Mat::new(&dy, n, rows), mw, 1.0, false);
+            product_straight(&mut dx, &dy, n, dense);
         });
         for format in Format::ALL {
             let bytes = vec![0x11; format.bytes(rows * cols).unwrap_or_default()];
@@ -29,7 +29,7 @@ fn main() {
             measure(&format!("{format} y = x w^T, n = {n}"), flops, "GFLOP/s", || product(&mut y, &x, n, w));
             if n > 4 {
                 measure(&format!("{format} dx = dy w, n = {n}"), flops, "GFLOP/s", || {
-                    product_backward(&mut dx, &dy, n, w);
+                    product_straight(&mut dx, &dy, n, w);
                 });
             }
         }

@@ -5,7 +5,7 @@
 use offshoot_kernels::activation::{Activation, activation, activation_backward};
 use offshoot_kernels::adamw::{AdamW, adamw};
 use offshoot_kernels::attention::{self, Attention, Dropout, Grads, Heads, Mask, Span};
-use offshoot_kernels::gemm::{Mat, matmul};
+use offshoot_kernels::gemm::{Dense, product, product_outer, product_straight};
 use offshoot_kernels::{dropout, elementwise, norm, softmax};
 use std::time::Instant;
 
@@ -51,16 +51,15 @@ fn products() {
         let (x, dy, w) = (noise(N * inner), noise(N * outer), noise(inner * outer));
         let (mut y, mut dx, mut dw) = (noise(N * outer), noise(N * inner), noise(inner * outer));
         let flops = 2 * N * inner * outer;
-        let (mx, mdy) = (Mat::new(&x, N, inner), Mat::new(&dy, N, outer));
-        let mw = Mat::new(&w, outer, inner);
+        let w = Dense::new(&w, outer, inner);
         measure(&format!("y = x w^T    [{N}, {inner}] x [{inner}, {outer}]"), flops, "GFLOP/s", || {
-            matmul(&mut y, mx, mw.t(), 1.0, false);
+            product(&mut y, &x, N, w);
         });
         measure(&format!("dx = dy w    [{N}, {outer}] x [{outer}, {inner}]"), flops, "GFLOP/s", || {
-            matmul(&mut dx, mdy, mw, 1.0, false);
+            product_straight(&mut dx, &dy, N, w);
         });
         measure(&format!("dw = dy^T x  [{outer}, {N}] x [{N}, {inner}]"), flops, "GFLOP/s", || {
-            matmul(&mut dw, mdy.t(), mx, 1.0, false);
+            product_outer(&mut dw, &dy, outer, Dense::new(&x, N, inner), false);
         });
     }
 }

@@ -159,6 +159,10 @@ struct Read {
 const EPS: f32 = 1e-6;
 
 impl Adapter for Read {
+    fn reads_states(&self) -> bool {
+        true
+    }
+
     /// `side` is the state, the memory of an LSTM, and the sum of all states, each `[n, r]`.
     fn state(&self, step: &Step<'_>, _layer: usize, x: &Tensor, side: &mut Vec<Tensor>) -> Result<()> {
         let zeros = || Tensor::zeros(x.device(), &[x.rows(), self.width]);

@@ -4,7 +4,9 @@
 use offshoot_core::{Device, Rng};
 use offshoot_methods::MethodConfig;
 use offshoot_models::Model;
-use offshoot_train::{Classifier, Error, Event, Outcome, Row, TrainSettings, fit_features, measure, train};
+use offshoot_train::{
+    Classifier, Error, Event, Given, Outcome, Row, TrainSettings, fit_features, measure, train,
+};
 use std::path::Path;
 
 /// Two orders of the same f32 sums, twelve Adam steps apart.
@@ -34,7 +36,9 @@ fn settings() -> TrainSettings {
 fn run(method: &str, rows: &[Row], validation: &[Row], settings: &TrainSettings) -> (Classifier, Outcome) {
     let method = MethodConfig::named(method).unwrap();
     let mut classifier = Classifier::new(&model(), &method, 3, settings.seed).unwrap();
-    let outcome = train(&mut classifier, rows, validation, settings, &mut |_| {}).unwrap();
+    let outcome =
+        train(&mut classifier, Given { train: rows, validation, states: None }, settings, &mut |_| {})
+            .unwrap();
     (classifier, outcome)
 }
 
@@ -63,7 +67,7 @@ fn features_are_solved_to_their_minimum() {
     let fit = |l2: f64| {
         let method = serde_json::json!({"method": "features", "l2": l2});
         let method: MethodConfig = serde_json::from_value(method).unwrap();
-        let (classifier, outcome) = fit_features(&model(), &method, &rows, 3, 1000, |_| {}).unwrap();
+        let (classifier, outcome) = fit_features(&model(), &method, (&rows, None), 3, 1000, |_| {}).unwrap();
         let measured = measure(&classifier, &rows, 1000).unwrap().loss;
         assert!((outcome.final_loss - measured).abs() < 1e-4, "the head holds the solution");
         outcome.final_loss
@@ -73,7 +77,7 @@ fn features_are_solved_to_their_minimum() {
     let (free, held, chance) = (fit(1e-3), fit(1e5), 3.0_f64.ln());
     assert!(free < 0.8 * chance && (held - chance).abs() < 0.01, "{free} {held}");
     let lora = MethodConfig::named("lora").unwrap();
-    assert!(fit_features(&model(), &lora, &rows, 3, 1000, |_| {}).is_err());
+    assert!(fit_features(&model(), &lora, (&rows, None), 3, 1000, |_| {}).is_err());
 }
 
 #[test]
@@ -122,7 +126,7 @@ fn a_value_that_is_not_finite_stops_before_the_update() {
     let mut classifier = Classifier::new(&model(), &method, 3, 0).unwrap();
     let settings = TrainSettings { epochs: 20, lr: Some(1e25), warmup: 0.0, ..settings() };
     let mut done = 0;
-    let outcome = train(&mut classifier, &rows, &[], &settings, &mut |event| {
+    let outcome = train(&mut classifier, Given::rows(&rows), &settings, &mut |event| {
         if let Event::Step { step, .. } = event {
             done = step;
         }

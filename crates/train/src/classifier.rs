@@ -1,5 +1,6 @@
 //! The classification task: a backbone with its adapter, pooling and head.
 
+use crate::frozen::Cache;
 use crate::prompting::{Likelihood, Prompt};
 use crate::rows::{Row, bucketed, pack};
 use crate::{Error, Result};
@@ -79,6 +80,9 @@ impl Classifier {
     /// # Errors
     /// As the model fails on the batch.
     pub fn pooled(&self, pass: &mut Pass<'_>) -> Result<Tensor> {
+        if let Some(pooled) = pass.pooled() {
+            return Ok(pooled.clone());
+        }
         let hidden = forward(self.backbone.as_ref(), pass)?;
         let layout = pass.layout();
         match self.pooling {
@@ -100,7 +104,21 @@ impl Classifier {
     /// # Errors
     /// As the model fails on a row.
     pub fn evaluate(&self, rows: &[Row], tokens: usize, done: impl FnMut(usize)) -> Result<Vec<Vec<f32>>> {
-        self.each_batch(rows, tokens, |pass| self.logits(pass), done)
+        self.evaluate_known(rows, tokens, &Cache::none(), done)
+    }
+
+    /// Like [`evaluate`](Self::evaluate), where outputs may be known from another pass.
+    ///
+    /// # Errors
+    /// As the model fails on a row.
+    pub fn evaluate_known(
+        &self,
+        rows: &[Row],
+        tokens: usize,
+        cache: &Cache<'_>,
+        done: impl FnMut(usize),
+    ) -> Result<Vec<Vec<f32>>> {
+        self.each_batch((rows, tokens, cache), |pass| self.logits(pass), done)
     }
 
     /// Pooled representations of all rows, in their order.
@@ -108,7 +126,21 @@ impl Classifier {
     /// # Errors
     /// As the model fails on a row.
     pub fn features(&self, rows: &[Row], tokens: usize, done: impl FnMut(usize)) -> Result<Vec<Vec<f32>>> {
-        self.each_batch(rows, tokens, |pass| self.pooled(pass), done)
+        self.features_known(rows, tokens, &Cache::none(), done)
+    }
+
+    /// Like [`features`](Self::features), where outputs may be known from another pass.
+    ///
+    /// # Errors
+    /// As the model fails on a row.
+    pub fn features_known(
+        &self,
+        rows: &[Row],
+        tokens: usize,
+        cache: &Cache<'_>,
+        done: impl FnMut(usize),
+    ) -> Result<Vec<Vec<f32>>> {
+        self.each_batch((rows, tokens, cache), |pass| self.pooled(pass), done)
     }
 
     /// Class names where nobody has given any: their numbers.
@@ -131,15 +163,16 @@ impl Classifier {
     /// Runs `output` over rows bucketed by length and puts its rows back in order.
     fn each_batch(
         &self,
-        rows: &[Row],
-        tokens: usize,
+        (rows, tokens, cache): (&[Row], usize, &Cache<'_>),
         output: impl Fn(&mut Pass<'_>) -> Result<Tensor>,
         mut done: impl FnMut(usize),
     ) -> Result<Vec<Vec<f32>>> {
         let mut outputs = vec![Vec::new(); rows.len()];
         for indices in bucketed(rows, tokens) {
-            let batch = pack(indices.iter().map(|&i| &rows[i]))?;
+            let part: Vec<&Row> = indices.iter().map(|&i| &rows[i]).collect();
+            let batch = pack(part.iter().copied())?;
             let mut pass = Pass::new(&batch, self.adapter.as_ref(), &self.params, Mode::Evaluate)?;
+            cache.tell(&mut pass, self, &part)?;
             let values = output(&mut pass)?;
             let width = values.cols();
             let values = values.to_vec();

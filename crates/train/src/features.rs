@@ -1,6 +1,7 @@
 //! Feature-based transfer: every row is embedded once, then a convex problem is solved.
 
 use crate::classifier::Classifier;
+use crate::frozen::{Cache, States};
 use crate::logistic;
 use crate::rows::Row;
 use crate::trainer::Outcome;
@@ -22,7 +23,7 @@ const CANDIDATES: [f64; 6] = [1e-1, 1.0, 1e1, 1e2, 1e3, 1e4];
 pub fn fit_features(
     model: &Model,
     method: &MethodConfig,
-    train: &[Row],
+    (train, states): (&[Row], Option<&States>),
     classes: usize,
     tokens: usize,
     mut embedded: impl FnMut(usize),
@@ -34,7 +35,11 @@ pub fn fit_features(
     let mut rng = Rng::new(0);
     let head = empty_head(model, classes);
     let mut classifier = Classifier::with_head(model, method, head, &mut rng)?;
-    let features = classifier.features(train, tokens, &mut embedded)?;
+    let cache = match states {
+        Some(states) => states.open(&classifier, train.first(), 1)?,
+        None => Cache::none(),
+    };
+    let features = classifier.features_known(train, tokens, &cache, &mut embedded)?;
     let labels: Vec<u32> = train.iter().map(|row| row.label).collect();
     // The solver's loss is a mean over the rows, the setting's a sum.
     let strengths = CANDIDATES.map(|l2| l2 / train.len().max(1) as f64);

@@ -2,6 +2,7 @@
 
 use crate::data::SplitOptions;
 use crate::data::instruct::{self, Layout, LmDataset, LmExample, LmSplit, LmSummary};
+use crate::frozen::States;
 use crate::instruct::{LmEncoder, LmRow, LmSettings};
 use crate::language_model::LanguageModel;
 use crate::memory::{peak_rss, reset_peak_rss};
@@ -9,7 +10,7 @@ use crate::recipe::Recipe;
 use crate::report::RunReport;
 use crate::rows::{Lengths, Tokens};
 use crate::text_tools::TextTools;
-use crate::trainer::{Event, Learner, TrainSettings, train};
+use crate::trainer::{Event, Given, Learner, TrainSettings, train};
 use crate::{Error, Result, Score};
 use offshoot_core::{Device, Rng};
 use offshoot_methods::MethodConfig;
@@ -33,6 +34,8 @@ pub struct LmPrepared {
     pub test: Vec<LmRow>,
     /// The test rows before they were tokenised, for generating from their prompts.
     pub test_examples: Vec<LmExample>,
+    /// Outputs of frozen blocks that runs may share.
+    pub states: States,
     /// When the process started.
     pub started: Instant,
     /// What it took to prepare all this.
@@ -90,6 +93,7 @@ pub fn prepare_lm(recipe: &Recipe, folder: &Path, started: Instant) -> Result<(L
         validation,
         test,
         test_examples: split.test,
+        states: States::default(),
         started,
         startup: started.elapsed(),
     };
@@ -138,7 +142,9 @@ impl LmPrepared {
     ) -> Result<RunReport> {
         self.check_lengths(grown)?;
         let startup_seconds = self.started.elapsed().as_secs_f64();
-        let outcome = train(grown, &self.train, &self.validation, settings, watch)?;
+        let (train_rows, validation) = (&self.train, &self.validation);
+        let given = Given { train: train_rows, validation, states: Some(&self.states) };
+        let outcome = train(grown, given, settings, watch)?;
         let start = Instant::now();
         let test = self.measure(grown, settings)?;
         let info = grown.method.info();
@@ -175,7 +181,10 @@ impl LmPrepared {
     fn measure(&self, grown: &LanguageModel, settings: &TrainSettings) -> Result<Option<Score>> {
         match self.test.is_empty() {
             true => Ok(None),
-            false => grown.score(&self.test, settings.batch_tokens).map(Some),
+            false => {
+                let cache = self.states.open(grown, self.test.first(), 1)?;
+                grown.score_known(&self.test, settings.batch_tokens, &cache).map(Some)
+            }
         }
     }
 

@@ -1,6 +1,7 @@
 //! From a recipe to a model and rows in memory, and what is to be said about them.
 
 use crate::data::{self, Dataset, Example, Split, Summary};
+use crate::frozen::States;
 use crate::recipe::Recipe;
 use crate::rows::{Lengths, Row};
 use crate::run::Prepared;
@@ -65,6 +66,7 @@ pub fn prepare(recipe: &Recipe, folder: &Path, started: Instant) -> Result<(Prep
             test,
             examples: split,
             tokenizer,
+            states: States::default(),
             started,
             startup: started.elapsed(),
         },

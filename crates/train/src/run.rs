@@ -3,11 +3,12 @@
 use crate::classifier::Classifier;
 use crate::data::{Example, Split};
 use crate::features::fit_features;
+use crate::frozen::States;
 use crate::memory::{peak_rss, reset_peak_rss};
 use crate::prompting;
 use crate::report::RunReport;
 use crate::rows::Row;
-use crate::trainer::{Event, Learner, Outcome, TrainSettings, train};
+use crate::trainer::{Event, Given, Learner, Outcome, TrainSettings, train};
 use crate::{Error, Result, Score};
 use offshoot_methods::{MethodConfig, Saves};
 use offshoot_models::{Model, Tokenizer};
@@ -31,6 +32,8 @@ pub struct Prepared {
     pub examples: Split,
     /// The model's tokenizer.
     pub tokenizer: Tokenizer,
+    /// Outputs of frozen blocks that runs may share.
+    pub states: States,
     /// When the process started.
     pub started: Instant,
     /// What it took to prepare all this.
@@ -136,7 +139,11 @@ impl Prepared {
                 let rows = (self.validation.as_slice(), self.examples.validation.as_slice());
                 Ok(Outcome { validation: self.measure(classifier, rows, settings)?, ..outcome })
             }
-            _ => train(classifier, &self.train, &self.validation, settings, watch),
+            _ => {
+                let (train_rows, validation) = (&self.train, &self.validation);
+                let given = Given { train: train_rows, validation, states: Some(&self.states) };
+                train(classifier, given, settings, watch)
+            }
         }
     }
 
@@ -149,10 +156,12 @@ impl Prepared {
         let (rows, mut done) = (self.train.len() as u64, 0);
         let (method, classes) = (classifier.method.clone(), self.labels.len());
         let tokens = settings.batch_tokens;
-        let (fitted, mut outcome) = fit_features(&self.model, &method, &self.train, classes, tokens, |n| {
-            done += n as u64;
-            watch(Event::Step { step: done, steps: rows, loss: f64::NAN });
-        })?;
+        let rows_and_states = (self.train.as_slice(), Some(&self.states));
+        let (fitted, mut outcome) =
+            fit_features(&self.model, &method, rows_and_states, classes, tokens, |n| {
+                done += n as u64;
+                watch(Event::Step { step: done, steps: rows, loss: f64::NAN });
+            })?;
         *classifier = fitted;
         outcome.validation =
             self.measure(classifier, (&self.validation, &self.examples.validation), settings)?;
@@ -171,6 +180,7 @@ impl Prepared {
         if let Some(prompt) = &classifier.prompt {
             return prompting::measure(self, prompt, (rows, examples), settings).map(Some);
         }
-        classifier.score(rows, settings.batch_tokens).map(Some)
+        let cache = self.states.open(classifier, rows.first(), 1)?;
+        classifier.score_known(rows, settings.batch_tokens, &cache).map(Some)
     }
 }

@@ -12,7 +12,9 @@ use anyhow::{Result, bail};
 use indicatif::ProgressBar;
 use offshoot::methods::{MethodConfig, Saves};
 use offshoot::models::Task;
-use offshoot::train::{self, Comparison, Event, Ground, LmPrepared, Prepared, Recipe, RunReport, Watcher};
+use offshoot::train::{
+    self, Comparison, Event, Ground, Limits, LmPrepared, Prepared, Recipe, RunReport, States, Watcher,
+};
 use std::path::{Path, PathBuf};
 
 const EXAMPLE: &str = "Examples:
@@ -66,7 +68,8 @@ fn compare(args: &Args, session: &Session) -> Result<()> {
     }
     args.run.split.write(&recipe)?;
     let folder = session.model_folder(&recipe.model.name)?;
-    let (prepared, briefing) = train::prepare(&recipe, &folder, session.started)?;
+    let (mut prepared, briefing) = train::prepare(&recipe, &folder, session.started)?;
+    prepared.states = States::new(Limits::of(&recipe.train, output.path()), true);
     if args.methods.is_empty() && args.run.recipe.is_none() {
         leave_out(&mut recipe, &prepared, session);
     }
@@ -79,7 +82,8 @@ fn compare(args: &Args, session: &Session) -> Result<()> {
 /// The comparison on a language model.
 fn compare_text(args: &Args, mut recipe: Recipe, output: &OutputFolder, session: &Session) -> Result<()> {
     let folder = session.model_folder(&recipe.model.name)?;
-    let (prepared, briefing) = train::prepare_lm(&recipe, &folder, session.started)?;
+    let (mut prepared, briefing) = train::prepare_lm(&recipe, &folder, session.started)?;
+    prepared.states = States::new(Limits::of(&recipe.train, output.path()), true);
     recipe.data.instruct.layout = Some(briefing.layout);
     // Methods that only have a meaning for classes would be rows of failures.
     let classifies = |method: &MethodConfig| {

@@ -10,7 +10,7 @@ use crate::session::Session;
 use anyhow::{Result, bail};
 use offshoot::methods::Saves;
 use offshoot::models::Task;
-use offshoot::train::{self, Classifier, Prepared, Recipe, RunReport};
+use offshoot::train::{self, Classifier, Limits, Prepared, Recipe, RunReport, States};
 use std::path::{Path, PathBuf};
 
 const EXAMPLE: &str = "Examples:
@@ -69,7 +69,8 @@ fn train(args: &Args, session: &Session) -> Result<()> {
     args.run.split.write(&recipe)?;
     let folder = session.model_folder(&recipe.model.name)?;
     keep_base(&recipe, &folder, output.path())?;
-    let (prepared, briefing) = train::prepare(&recipe, &folder, session.started)?;
+    let (mut prepared, briefing) = train::prepare(&recipe, &folder, session.started)?;
+    prepared.states = States::new(Limits::of(&recipe.train, output.path()), false);
     let mut classifier = start(args, &recipe, &prepared, session)?;
     recipe.methods = vec![classifier.method.clone()];
     session.console.say(&briefing::lines(&prepared, &briefing, &args.run.model.dtype)?);
@@ -82,6 +83,7 @@ fn train(args: &Args, session: &Session) -> Result<()> {
     };
     output.write("recipe.toml", &recipe.to_toml()?)?;
     output.write_json("report.json", &report)?;
+    briefing::kept(&prepared.states).iter().for_each(|line| session.console.say(line));
     conclude(&report, &output, session)
 }
 

@@ -8,7 +8,7 @@ use crate::progress::RunProgress;
 use crate::results;
 use crate::session::Session;
 use anyhow::{Result, bail};
-use offshoot::train::{self, LanguageModel, LmPrepared, Recipe, RunReport, checkpoint};
+use offshoot::train::{self, LanguageModel, Limits, LmPrepared, Recipe, RunReport, States, checkpoint};
 
 /// Trains, measures, saves.
 ///
@@ -18,7 +18,8 @@ pub(super) fn train(args: &Args, mut recipe: Recipe, session: &Session) -> Resul
     let output = OutputFolder::ready(&args.output)?;
     let folder = session.model_folder(&recipe.model.name)?;
     keep_base(&recipe, &folder, output.path())?;
-    let (prepared, briefing) = train::prepare_lm(&recipe, &folder, session.started)?;
+    let (mut prepared, briefing) = train::prepare_lm(&recipe, &folder, session.started)?;
+    prepared.states = States::new(Limits::of(&recipe.train, output.path()), false);
     recipe.data.instruct.layout = Some(briefing.layout);
     let mut grown = start(args, &recipe, &prepared, session)?;
     recipe.methods = vec![grown.method.clone()];
@@ -31,6 +32,7 @@ pub(super) fn train(args: &Args, mut recipe: Recipe, session: &Session) -> Resul
         RunProgress::new(&session.console, grown.method.info().name.to_owned(), recipe.train.epochs, true);
     let report = prepared.train(&mut grown, &recipe.train, &mut |event| progress.event(event))?;
     drop(progress);
+    briefing::kept(&prepared.states).iter().for_each(|line| session.console.say(line));
     let report = RunReport {
         adapter_bytes: adapters::save_text(output.path(), &grown, &prepared, &recipe)?,
         ..report

@@ -2,6 +2,7 @@
 
 use super::change;
 use crate::failure::Usage;
+use crate::text::parse_bytes;
 use anyhow::Result;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -72,6 +73,11 @@ pub(crate) struct TrainFlags {
     #[arg(long)]
     no_dropout: bool,
 
+    /// The most to keep of what frozen layers give, in memory (up to train.cache_memory) and then in a file
+    /// beside the output; 0 computes it again in every epoch [default: 4GB]
+    #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
+    cache_limit: Option<u64>,
+
     /// Decides the split, initial values, the order of rows, and dropout [default: 0]
     #[arg(long)]
     pub(crate) seed: Option<u64>,
@@ -105,6 +111,7 @@ impl TrainFlags {
         change(&mut train.clip, self.clip.as_ref());
         change(&mut train.label_smoothing, self.label_smoothing.as_ref());
         change(&mut train.seed, self.seed.as_ref());
+        change(&mut train.cache_limit, self.cache_limit.as_ref());
         train.lr = self.lr.or(train.lr);
         train.patience = self.patience.or(train.patience);
         train.dropout &= !self.no_dropout;

@@ -3,8 +3,7 @@
 use super::{matrix_rows, shapes};
 use crate::buffer::Buffer;
 use crate::{Error, Quantized, Result, Tensor};
-use offshoot_kernels::gemm::{Mat, matmul};
-use offshoot_kernels::quant::{product, product_backward};
+use offshoot_kernels::gemm::{Dense, product, product_outer, product_straight};
 use offshoot_kernels::{cross_entropy as kernel, elementwise};
 
 /// Values of logits that are computed at a time: 64 MiB of them and of their gradient.
@@ -78,13 +77,11 @@ impl<'a> OutputHead<'a> {
     }
 
     /// `y = x Wᵀ`: `x` `[n, d]`, `y` `[n, vocab]`.
-    fn forward(self, y: &mut [f32], x: Mat<'_>, values: &[f32]) {
+    fn forward(self, y: &mut [f32], x: &[f32], n: usize) {
+        let (vocab, d) = self.shape();
         match self {
-            Self::Dense(table) => {
-                let (vocab, d) = self.shape();
-                matmul(y, x, Mat::new(table.host(), vocab, d).t(), 1.0, false);
-            }
-            Self::Quantized(table) => product(y, values, x.rows(), table.matrix()),
+            Self::Dense(table) => product(y, x, n, Dense::new(table.host(), vocab, d)),
+            Self::Quantized(table) => product(y, x, n, table.matrix()),
         }
     }
 
@@ -92,10 +89,8 @@ impl<'a> OutputHead<'a> {
     fn backward(self, dx: &mut [f32], dy: &[f32], n: usize) {
         let (vocab, d) = self.shape();
         match self {
-            Self::Dense(table) => {
-                matmul(dx, Mat::new(dy, n, vocab), Mat::new(table.host(), vocab, d), 1.0, false);
-            }
-            Self::Quantized(table) => product_backward(dx, dy, n, table.matrix()),
+            Self::Dense(table) => product_straight(dx, dy, n, Dense::new(table.host(), vocab, d)),
+            Self::Quantized(table) => product_straight(dx, dy, n, table.matrix()),
         }
     }
 }
@@ -133,9 +128,8 @@ fn chunk(
     let (n, (vocab, d)) = (labels.len(), head.shape());
     let range = first * d..(first + n) * d;
     let values = &x.host()[range.clone()];
-    let rows = Mat::new(values, n, d);
     let mut logits = x.device().take(n * vocab);
-    head.forward(logits.host_mut(), rows, values);
+    head.forward(logits.host_mut(), values, n);
     if grads.x.is_none() && grads.head.is_none() {
         return kernel::cross_entropy(losses, None, logits.host(), labels, 0.0);
     }
@@ -145,6 +139,6 @@ fn chunk(
         head.backward(&mut dx.host_mut()[range], slope.host(), n);
     }
     if let Some(dhead) = &mut grads.head {
-        matmul(dhead.host_mut(), Mat::new(slope.host(), n, vocab).t(), rows, 1.0, true);
+        product_outer(dhead.host_mut(), slope.host(), vocab, Dense::new(values, n, d), true);
     }
 }

@@ -2,11 +2,11 @@
 
 use super::{matrix_rows, shapes, with_cols};
 use crate::{Result, Tensor};
-use offshoot_kernels::gemm::{Mat, matmul};
+use offshoot_kernels::gemm::{Dense, product, product_outer, product_straight};
 
 /// A tensor as a matrix, `[rows, cols]`.
-fn mat(x: &Tensor) -> Mat<'_> {
-    Mat::new(x.host(), matrix_rows(x), x.cols())
+fn mat(x: &Tensor) -> Dense<'_> {
+    Dense::new(x.host(), matrix_rows(x), x.cols())
 }
 
 impl Tensor {
@@ -21,16 +21,15 @@ impl Tensor {
         let outputs = matrix_rows(weight);
         let (n, shape) = (matrix_rows(self), with_cols(self, outputs));
         let mut y = self.device().take(n * outputs);
-        matmul(y.host_mut(), mat(self), mat(weight).t(), 1.0, false);
+        product(y.host_mut(), self.host(), n, mat(weight));
         let (to_x, to_w) = (self.link(), weight.link());
         let (x, w) = (self.save_if(to_w.is_some()), weight.save_if(to_x.is_some()));
         Ok(Tensor::output(self.device(), &shape, y, &[self, weight], move |dy| {
-            let dy = Mat::new(dy.host(), n, outputs);
             if let (Some(link), Some(w)) = (to_x, w) {
-                link.receive(|dx| matmul(dx, dy, mat(&w), 1.0, false));
+                link.receive(|dx| product_straight(dx, dy.host(), n, mat(&w)));
             }
             if let (Some(link), Some(x)) = (to_w, x) {
-                link.receive(|dw| matmul(dw, dy.t(), mat(&x), 1.0, false));
+                link.receive(|dw| product_outer(dw, dy.host(), outputs, mat(&x), false));
             }
             Ok(())
         }))
@@ -46,16 +45,16 @@ impl Tensor {
             return Err(shapes("matmul", self, other.shape()));
         }
         let mut y = self.device().take(m * n);
-        matmul(y.host_mut(), mat(self), mat(other), 1.0, false);
+        product_straight(y.host_mut(), self.host(), m, mat(other));
         let (to_a, to_b) = (self.link(), other.link());
         let (a, b) = (self.save_if(to_b.is_some()), other.save_if(to_a.is_some()));
         Ok(Tensor::output(self.device(), &with_cols(self, n), y, &[self, other], move |dy| {
-            let dy = Mat::new(dy.host(), m, n);
             if let (Some(link), Some(b)) = (to_a, b) {
-                link.receive(|da| matmul(da, dy, mat(&b).t(), 1.0, false));
+                link.receive(|da| product(da, dy.host(), m, mat(&b)));
             }
             if let (Some(link), Some(a)) = (to_b, a) {
-                link.receive(|db| matmul(db, mat(&a).t(), dy, 1.0, false));
+                let dy = Dense::new(dy.host(), m, n);
+                link.receive(|db| product_outer(db, a.host(), k, dy, false));
             }
             Ok(())
         }))

@@ -2,7 +2,7 @@
 
 use super::{matrix_rows, shapes, with_cols};
 use crate::{Quantized, Result, Tensor};
-use offshoot_kernels::quant::{product, product_backward};
+use offshoot_kernels::gemm::{product, product_straight};
 
 impl Tensor {
     /// `x wᵀ` for `x` `[n, in]` and a quantised weight `[out, in]`: `[n, out]`. A gradient flows to x only.
@@ -19,7 +19,7 @@ impl Tensor {
         let saved = self.link().map(|link| (link, weight.clone()));
         Ok(Tensor::output(self.device(), &shape, y, &[self], move |dy| {
             if let Some((link, w)) = saved {
-                link.receive(|dx| product_backward(dx, dy.host(), n, w.matrix()));
+                link.receive(|dx| product_straight(dx, dy.host(), n, w.matrix()));
             }
             Ok(())
         }))

@@ -11,8 +11,8 @@ use cached::Cached;
 
 use crate::nn::{Linear, Norm};
 use crate::{
-    Adapter, Batch, Counter, Error, KvCache, Layout, Params, Result, Rotation, Site, Slot, Step, Sublayer,
-    Tape, Tensor, Weight, concat_rows,
+    Adapter, Batch, Counter, Error, Known, KvCache, Layout, Params, Result, Rotation, Site, Slot, Step,
+    Sublayer, Tape, Tensor, Weight, concat_rows,
 };
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -45,6 +45,8 @@ pub struct Pass<'a> {
     cache: Option<Cached<'a>>,
     /// What [`rotation`](Self::rotation) has computed.
     rotations: Mutex<BTreeMap<usize, Arc<Rotation>>>,
+    known: Option<Known>,
+    pooled: Option<Tensor>,
 }
 
 /// Consecutive sequences that share an adapter.
@@ -119,9 +121,40 @@ impl<'a> Pass<'a> {
             let prepared = kept.map(|cached| cached.cache.prepared(cached.slots[sequences.start]));
             runs.push(Run::new(member, sequences, &layout, &mode, prepared)?);
         }
-        let pass = Self { batch, layout, runs, cache, rotations: Mutex::default() };
+        let pass =
+            Self { batch, layout, runs, cache, rotations: Mutex::default(), known: None, pooled: None };
         pass.check_cache()?;
         Ok(pass)
+    }
+
+    /// Takes the outputs of the lowest blocks for this very batch from an earlier pass. Virtual tokens before
+    /// the sequences are rows too, so there can be none.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if they are of another number of rows, or blocks below the first.
+    pub fn know(&mut self, known: Known) -> Result<()> {
+        let rows = self.layout.rows();
+        let fits = |state: &Tensor| state.rows() == rows;
+        if known.states.is_empty() || known.states.len() > known.blocks || !known.states.iter().all(fits) {
+            return Err(Error::invalid(format!("known outputs do not fit a batch of {rows} rows")));
+        }
+        self.known = Some(known);
+        Ok(())
+    }
+
+    /// Takes what the task reads of each sequence `[s, d]` from an earlier pass over this very batch.
+    pub fn know_pooled(&mut self, pooled: Tensor) {
+        self.pooled = Some(pooled);
+    }
+
+    /// What the task reads of each sequence `[s, d]`, if it is known.
+    pub fn pooled(&self) -> Option<&Tensor> {
+        self.pooled.as_ref()
+    }
+
+    /// Takes what is known out.
+    pub(crate) fn known(&mut self) -> Option<Known> {
+        self.known.take()
     }
 
     /// The batch.

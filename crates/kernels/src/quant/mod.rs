@@ -1,21 +1,20 @@
 //! Matrices that stay quantised in memory, in the block formats of GGUF files, and products with them.
 //!
 //! A row is cut into blocks of a fixed number of elements; a block holds a scale (sometimes an offset) and
-//! small integers. Nothing here makes the whole matrix in f32: products unpack a tile of rows at a time into
-//! a buffer that stays in the cache. Every element is exact but for one rounding, so all ways of unpacking
+//! small integers. Nothing here makes the whole matrix in f32: [products](crate::gemm) unpack a tile at a time
+//! into a buffer that stays in the cache. Every element is exact but for one rounding, so all ways of unpacking
 //! give the same bits.
 
 mod floats;
 mod k;
 mod legacy;
-mod product;
 mod rows;
 #[cfg(test)]
 mod tests;
 
-pub use product::{product, product_backward};
 pub use rows::{gather_rows, row_squares};
 
+use crate::gemm::Source;
 use crate::parallel::vectorized;
 use rayon::prelude::*;
 use std::fmt;
@@ -145,17 +144,20 @@ impl<'a> Matrix<'a> {
         let start = i * self.row_bytes + at / elements * bytes;
         unpack(self.format, &self.bytes[start..start + out.len() / elements * bytes], out);
     }
+}
 
-    /// Rows `first..` of `width` columns from column `at` into the whole of `out` `[rows, width]`.
-    fn unpack_tile(&self, out: &mut [f32], first: usize, at: usize, width: usize) {
-        vectorized(
-            #[inline(always)]
-            || {
-                for (i, row) in out.chunks_exact_mut(width).enumerate() {
-                    self.unpack_row(row, first + i, at);
-                }
-            },
-        );
+impl Source for Matrix<'_> {
+    fn rows(&self) -> usize {
+        self.rows
+    }
+
+    fn cols(&self) -> usize {
+        self.cols
+    }
+
+    #[inline(always)]
+    fn read(&self, out: &mut [f32], row: usize, at: usize) {
+        self.unpack_row(out, row, at);
     }
 }
 

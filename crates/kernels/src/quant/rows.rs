@@ -22,7 +22,7 @@ pub fn gather_rows(out: &mut [f32], w: Matrix<'_>, index: &[u32]) {
 }
 
 /// Columns that are unpacked at a time where a row is only read once: a multiple of every block.
-pub(super) const PIECE: usize = 1024;
+const PIECE: usize = 1024;
 
 /// `out[i] = sum_j w[i, j]^2`: `out` `[w.rows]`.
 pub fn row_squares(out: &mut [f32], w: Matrix<'_>) {

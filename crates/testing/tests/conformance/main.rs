@@ -9,6 +9,7 @@ mod cases;
 mod depth;
 mod fixture;
 mod gradients;
+mod known;
 mod merging;
 mod sharing;
 mod start;

@@ -1,10 +1,11 @@
 //! What the training loop needs to know of a task.
 
 use super::TrainSettings;
+use crate::frozen::Cache;
 use crate::instruct::LmRow;
 use crate::rows::{Row, Tokens, bucketed, pack};
 use crate::{Classifier, LanguageModel, LmMetrics, Metrics, Result, Score};
-use offshoot_core::{Adapter, Mode, Params, Pass, Tensor, cross_entropy};
+use offshoot_core::{Adapter, Backbone, Device, Mode, Params, Pass, Tensor, cross_entropy};
 use offshoot_methods::MethodConfig;
 
 /// A model that can be trained: the loop is the same for every task.
@@ -17,6 +18,20 @@ pub trait Learner {
 
     /// The method's adapter.
     fn adapter(&self) -> &dyn Adapter;
+
+    /// The model that it grew on.
+    fn backbone(&self) -> &dyn Backbone;
+
+    /// Where its tensors live.
+    fn device(&self) -> &Device;
+
+    /// What the task reads of each sequence `[s, d]`, if that is one row.
+    ///
+    /// # Errors
+    /// As the model fails on the batch.
+    fn pooled(&self, _pass: &mut Pass<'_>) -> Result<Option<Tensor>> {
+        Ok(None)
+    }
 
     /// What is trained.
     fn params(&self) -> &Params;
@@ -37,7 +52,15 @@ pub trait Learner {
     ///
     /// # Errors
     /// As the model fails on a row.
-    fn score(&self, rows: &[Self::Row], tokens: usize) -> Result<Score>;
+    fn score(&self, rows: &[Self::Row], tokens: usize) -> Result<Score> {
+        self.score_known(rows, tokens, &Cache::none())
+    }
+
+    /// Like [`score`](Self::score), where outputs may be known from another pass.
+    ///
+    /// # Errors
+    /// As the model fails on a row.
+    fn score_known(&self, rows: &[Self::Row], tokens: usize, cache: &Cache<'_>) -> Result<Score>;
 }
 
 impl Learner for Classifier {
@@ -51,12 +74,24 @@ impl Learner for Classifier {
         self.adapter.as_ref()
     }
 
+    fn backbone(&self) -> &dyn Backbone {
+        self.backbone.as_ref()
+    }
+
+    fn device(&self) -> &Device {
+        self.device()
+    }
+
     fn params(&self) -> &Params {
         &self.params
     }
 
     fn params_mut(&mut self) -> &mut Params {
         &mut self.params
+    }
+
+    fn pooled(&self, pass: &mut Pass<'_>) -> Result<Option<Tensor>> {
+        self.pooled(pass).map(Some)
     }
 
     fn losses(&self, rows: &[&Row]) -> usize {
@@ -68,8 +103,10 @@ impl Learner for Classifier {
         Ok(cross_entropy(&self.logits(pass)?, &labels, settings.label_smoothing)?)
     }
 
-    fn score(&self, rows: &[Row], tokens: usize) -> Result<Score> {
-        measure(self, rows, tokens).map(Score::Classes)
+    fn score_known(&self, rows: &[Row], tokens: usize, cache: &Cache<'_>) -> Result<Score> {
+        let labels: Vec<u32> = rows.iter().map(|row| row.label).collect();
+        let logits = self.evaluate_known(rows, tokens, cache, |_| {})?;
+        Ok(Score::Classes(Metrics::of(&logits, &labels)))
     }
 }
 
@@ -82,6 +119,14 @@ impl Learner for LanguageModel {
 
     fn adapter(&self) -> &dyn Adapter {
         self.adapter.as_ref()
+    }
+
+    fn backbone(&self) -> &dyn Backbone {
+        self.backbone.as_ref()
+    }
+
+    fn device(&self) -> &Device {
+        self.device()
     }
 
     fn params(&self) -> &Params {
@@ -103,12 +148,13 @@ impl Learner for LanguageModel {
         Ok(LanguageModel::loss(self, pass, &predicted)?.0)
     }
 
-    fn score(&self, rows: &[LmRow], tokens: usize) -> Result<Score> {
+    fn score_known(&self, rows: &[LmRow], tokens: usize, cache: &Cache<'_>) -> Result<Score> {
         let (mut total, mut predicted) = (0.0, 0);
         for indices in bucketed(rows, tokens) {
             let part: Vec<&LmRow> = indices.iter().map(|&i| &rows[i]).collect();
             let batch = pack(part.iter().copied())?;
             let mut pass = Pass::new(&batch, self.adapter.as_ref(), &self.params, Mode::Evaluate)?;
+            cache.tell(&mut pass, self, &part)?;
             let wanted: Vec<&[bool]> = part.iter().map(|row| row.predicted.as_slice()).collect();
             let (_, losses) = LanguageModel::loss(self, &mut pass, &wanted)?;
             total += losses.iter().map(|&loss| f64::from(loss)).sum::<f64>();

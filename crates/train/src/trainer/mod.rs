@@ -8,6 +8,7 @@ pub use learner::{Learner, measure};
 pub use schedule::Schedule;
 pub use settings::TrainSettings;
 
+use crate::frozen::{Cache, Depth, States};
 use crate::rows::{Tokens, epoch_steps, micro_batches, pack};
 use crate::{Error, Result, Score};
 use offshoot_core::optim::{AdamW, Settings};
@@ -37,6 +38,23 @@ pub enum Event {
     },
 }
 
+/// What a run reads.
+pub struct Given<'a, R> {
+    /// Rows to train on.
+    pub train: &'a [R],
+    /// Rows that choose the epoch; may be none.
+    pub validation: &'a [R],
+    /// Where outputs of frozen blocks are kept, if anywhere.
+    pub states: Option<&'a States>,
+}
+
+impl<'a, R> Given<'a, R> {
+    /// Rows to train on, and nothing else.
+    pub fn rows(train: &'a [R]) -> Self {
+        Self { train, validation: &[], states: None }
+    }
+}
+
 /// What a run did.
 #[derive(Clone, Debug, Default)]
 pub struct Outcome {
@@ -52,6 +70,8 @@ pub struct Outcome {
     pub final_loss: f64,
     /// The validation metrics of the epoch that was kept.
     pub validation: Option<Score>,
+    /// How far up nothing was computed twice.
+    pub depth: Depth,
     /// Validation metrics of every epoch.
     pub epochs: Vec<Score>,
     /// The epoch that was kept, from 1.
@@ -66,14 +86,17 @@ pub struct Outcome {
 /// a method that trains nothing of this model.
 pub fn train<L: Learner>(
     learner: &mut L,
-    train: &[L::Row],
-    validation: &[L::Row],
+    Given { train, validation, states }: Given<'_, L::Row>,
     settings: &TrainSettings,
     watch: &mut dyn FnMut(Event),
 ) -> Result<Outcome> {
     settings.check()?;
     check_trained(learner)?;
-    let mut run = Run::new(learner, train.len(), settings);
+    let cache = match states {
+        Some(states) => states.open(learner, train.first(), settings.epochs)?,
+        None => Cache::none(),
+    };
+    let mut run = Run::new(learner, train.len(), settings, cache);
     let mut order = Rng::new(settings.seed).fork("order");
     let mut best: Option<(Score, Vec<Vec<f32>>)> = None;
     for epoch in 1..=settings.epochs {
@@ -83,7 +106,7 @@ pub fn train<L: Learner>(
             watch(Event::Epoch { epoch, loss, validation: None });
             continue;
         }
-        let metrics = learner.score(validation, settings.batch_tokens)?;
+        let metrics = learner.score_known(validation, settings.batch_tokens, &run.cache)?;
         run.outcome.epochs.push(metrics);
         watch(Event::Epoch { epoch, loss, validation: Some(metrics) });
         if best.as_ref().is_none_or(|(best, _)| metrics.better_than(best)) {
@@ -115,10 +138,11 @@ struct Run<'a> {
     steps: u64,
     losses: Vec<f64>,
     outcome: Outcome,
+    cache: Cache<'a>,
 }
 
 impl<'a> Run<'a> {
-    fn new<L: Learner>(learner: &L, rows: usize, settings: &'a TrainSettings) -> Self {
+    fn new<L: Learner>(learner: &L, rows: usize, settings: &'a TrainSettings, cache: Cache<'a>) -> Self {
         Self {
             settings,
             optimizer: AdamW::new(learner.params()),
@@ -126,6 +150,7 @@ impl<'a> Run<'a> {
             steps: (rows.div_ceil(settings.batch) * settings.epochs) as u64,
             losses: Vec::new(),
             outcome: Outcome::default(),
+            cache,
         }
     }
 
@@ -172,6 +197,7 @@ impl<'a> Run<'a> {
         let counter = Counter { seed: self.settings.seed, step: self.optimizer.steps() };
         let mode = Mode::Train(tape.clone(), self.settings.dropout.then_some(counter));
         let mut pass = Pass::new(&batch, learner.adapter(), learner.params(), mode)?;
+        self.cache.tell(&mut pass, learner, rows)?;
         let loss = learner.loss(&mut pass, rows, self.settings)?;
         if loss.value().is_finite() {
             tape.backward(&loss, 1.0 / losses.max(1) as f32)?;
@@ -225,6 +251,7 @@ impl<'a> Run<'a> {
             self.outcome.best_epoch = kept + 1;
             self.outcome.validation = Some(metrics);
         }
+        self.outcome.depth = self.cache.depth();
         self.outcome.steps = self.optimizer.steps();
         self.outcome.train_seconds = self.outcome.epoch_seconds.iter().sum();
         self.outcome.final_loss = mean(&self.losses[self.losses.len().saturating_sub(10)..]);

@@ -30,6 +30,10 @@ pub struct TrainSettings {
     pub dropout: bool,
     /// Stops after so many epochs without a better validation accuracy.
     pub patience: Option<usize>,
+    /// Bytes of memory for outputs of frozen blocks, which are then not computed again. Default 512 MB.
+    pub cache_memory: u64,
+    /// Bytes for them in memory and in a file together; 0 keeps none. Default 4 GB.
+    pub cache_limit: u64,
     /// Decides initial values, the order of rows, and dropout. Default 0.
     pub seed: u64,
 }
@@ -48,6 +52,8 @@ impl Default for TrainSettings {
             label_smoothing: 0.0,
             dropout: true,
             patience: None,
+            cache_memory: 512_000_000,
+            cache_limit: 4_000_000_000,
             seed: 0,
         }
     }

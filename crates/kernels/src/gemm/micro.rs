@@ -1,0 +1,164 @@
+//! The innermost loop: a few rows of the left side times one panel, kept in registers.
+
+use pulp::Simd;
+
+/// A panel is so many vectors wide.
+const VECTORS: usize = 2;
+
+/// Elements of the widest vector of any instruction set.
+const MOST_LANES: usize = 16;
+
+/// Columns of a panel under an instruction set.
+#[inline(always)]
+pub(super) fn panel_width<S: Simd>() -> usize {
+    VECTORS * S::F32_LANES
+}
+
+/// A panel and the rows that it is multiplied with, by pointers: `out[r, j] (+)= sum_p left[r, p] panel[p, j]`.
+#[derive(Clone, Copy)]
+pub(super) struct Strip {
+    /// `[rows, depth]`, rows `row_stride` and inner indices `step` apart.
+    pub left: *const f32,
+    pub row_stride: usize,
+    pub step: usize,
+    /// `[depth, panel_width]`
+    pub panel: *const f32,
+    pub depth: usize,
+    /// `[rows, width]`, rows `out_stride` apart.
+    pub out: *mut f32,
+    pub out_stride: usize,
+    /// Columns of `out`: at most those of the panel.
+    pub width: usize,
+    /// Whether to start from zero, not from what `out` holds.
+    pub from_zero: bool,
+}
+
+impl Strip {
+    /// Multiplies `rows` rows. Each element of the output is one chain of additions in the order of p, whatever
+    /// the number of rows and wherever `depth` was cut: it has the same bits beside any other rows.
+    ///
+    /// # Safety
+    /// The pointers must be valid for their shapes, and nobody else may touch the output meanwhile.
+    #[inline(always)]
+    pub(super) unsafe fn run<S: Simd>(mut self, simd: S, rows: usize) {
+        // 12 of 16 registers hold sums, or 24 of 32: the others hold a panel's row and an element.
+        let most = if S::REGISTER_COUNT >= 32 { 12 } else { 6 };
+        let mut left = rows;
+        while left > 0 {
+            let now = left.min(most);
+            // SAFETY: the caller's promise; `now` rows are left.
+            unsafe { self.few(simd, now) };
+            self.left = self.left.wrapping_add(now * self.row_stride);
+            self.out = self.out.wrapping_add(now * self.out_stride);
+            left -= now;
+        }
+    }
+
+    /// # Safety
+    /// As [`run`](Self::run).
+    #[inline(always)]
+    unsafe fn few<S: Simd>(self, simd: S, rows: usize) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            match rows {
+                12 => self.rows::<S, 12>(simd),
+                11 => self.rows::<S, 11>(simd),
+                10 => self.rows::<S, 10>(simd),
+                9 => self.rows::<S, 9>(simd),
+                8 => self.rows::<S, 8>(simd),
+                7 => self.rows::<S, 7>(simd),
+                6 => self.rows::<S, 6>(simd),
+                5 => self.rows::<S, 5>(simd),
+                4 => self.rows::<S, 4>(simd),
+                3 => self.rows::<S, 3>(simd),
+                2 => self.rows::<S, 2>(simd),
+                _ => self.rows::<S, 1>(simd),
+            }
+        }
+    }
+
+    /// A panel that is wider than the output goes through a buffer.
+    ///
+    /// # Safety
+    /// As [`run`](Self::run), with `ROWS` rows.
+    #[inline(always)]
+    unsafe fn rows<S: Simd, const ROWS: usize>(self, simd: S) {
+        const STRIDE: usize = VECTORS * MOST_LANES;
+        if self.width == panel_width::<S>() {
+            // SAFETY: the caller's promise.
+            return unsafe { self.block::<S, ROWS>(simd) };
+        }
+        let mut buffer = [[0.0f32; STRIDE]; ROWS];
+        // SAFETY: the caller's promise; a row of the buffer holds the widest panel.
+        unsafe {
+            for (r, row) in buffer.iter_mut().enumerate().filter(|_| !self.from_zero) {
+                self.out.add(r * self.out_stride).copy_to(row.as_mut_ptr(), self.width);
+            }
+            let out = buffer.as_mut_ptr().cast();
+            Self { out, out_stride: STRIDE, width: panel_width::<S>(), ..self }.block::<S, ROWS>(simd);
+            for (r, row) in buffer.iter().enumerate() {
+                self.out.add(r * self.out_stride).copy_from(row.as_ptr(), self.width);
+            }
+        }
+    }
+
+    /// # Safety
+    /// As [`run`](Self::run), with `ROWS` rows and a whole panel.
+    #[inline(always)]
+    unsafe fn block<S: Simd, const ROWS: usize>(self, simd: S) {
+        let mut sums = [[simd.splat_f32s(0.0); VECTORS]; ROWS];
+        // SAFETY: the caller's promise.
+        unsafe {
+            if !self.from_zero {
+                for (r, sums) in sums.iter_mut().enumerate() {
+                    for (v, sum) in sums.iter_mut().enumerate() {
+                        *sum = self.vector::<S>(r, v).read_unaligned();
+                    }
+                }
+            }
+            // Known to be 1, the step costs no register and no addition.
+            match self.step {
+                1 => self.chain(simd, &mut sums, 1),
+                step => self.chain(simd, &mut sums, step),
+            }
+            for (r, sums) in sums.iter().enumerate() {
+                for (v, sum) in sums.iter().enumerate() {
+                    self.vector::<S>(r, v).write_unaligned(*sum);
+                }
+            }
+        }
+    }
+
+    /// A vector of the output.
+    #[inline(always)]
+    fn vector<S: Simd>(&self, row: usize, index: usize) -> *mut S::f32s {
+        self.out.wrapping_add(row * self.out_stride + index * S::F32_LANES).cast()
+    }
+
+    /// # Safety
+    /// As [`block`](Self::block).
+    #[inline(always)]
+    unsafe fn chain<S: Simd, const ROWS: usize>(
+        self,
+        simd: S,
+        sums: &mut [[S::f32s; VECTORS]; ROWS],
+        step: usize,
+    ) {
+        let (mut left, mut panel) = (self.left, self.panel);
+        for _ in 0..self.depth {
+            // SAFETY: the caller's promise.
+            unsafe {
+                let row: [S::f32s; VECTORS] =
+                    std::array::from_fn(|v| panel.add(v * S::F32_LANES).cast::<S::f32s>().read_unaligned());
+                for (r, sums) in sums.iter_mut().enumerate() {
+                    let value = simd.splat_f32s(*left.add(r * self.row_stride));
+                    for (sum, &w) in sums.iter_mut().zip(&row) {
+                        *sum = simd.mul_add_e_f32s(value, w, *sum);
+                    }
+                }
+            }
+            left = left.wrapping_add(step);
+            panel = panel.wrapping_add(panel_width::<S>());
+        }
+    }
+}

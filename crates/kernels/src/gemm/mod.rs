@@ -1,0 +1,292 @@
+//! Matrix products in f32 with a matrix that stays where and how it is: in f32 or in the blocks of a file.
+//!
+//! A task unpacks a tile of the right-hand matrix into panels that stay in the cache, and multiplies its rows
+//! of the left one with them; those are used where they lie. Each element of the output is one chain of fused
+//! additions in the order of the inner index, so its bits depend neither on the number of threads, nor on the
+//! tiles, nor on the other rows: what was computed for a row of a batch once holds in any batch (of more than
+//! [`FEW`] rows).
+
+mod few;
+mod micro;
+#[cfg(test)]
+mod tests;
+mod tile;
+
+pub use few::FEW;
+
+use crate::quant::Matrix;
+use micro::{Strip, panel_width};
+use rayon::prelude::*;
+use std::cell::RefCell;
+use std::ops::Range;
+use tile::Tile;
+
+/// A right-hand matrix, where and how it lies.
+#[derive(Clone, Copy)]
+pub enum Operand<'a> {
+    /// In f32.
+    Dense(Dense<'a>),
+    /// In the blocks of a file.
+    Quantized(Matrix<'a>),
+}
+
+impl<'a> From<Dense<'a>> for Operand<'a> {
+    fn from(dense: Dense<'a>) -> Self {
+        Self::Dense(dense)
+    }
+}
+
+impl<'a> From<Matrix<'a>> for Operand<'a> {
+    fn from(matrix: Matrix<'a>) -> Self {
+        Self::Quantized(matrix)
+    }
+}
+
+/// A matrix whose elements can be read a piece of a row at a time.
+pub(crate) trait Source: Sync {
+    /// Number of rows.
+    fn rows(&self) -> usize;
+
+    /// Number of columns.
+    fn cols(&self) -> usize;
+
+    /// Columns `at..at + out.len()` of a row. Both ends are multiples of [`PIECE`], or the end of the row.
+    fn read(&self, out: &mut [f32], row: usize, at: usize);
+}
+
+/// Pieces of rows begin at multiples of so many columns: of every quantised format's block.
+pub(crate) const PIECE: usize = 256;
+
+/// A matrix in f32, row-major and contiguous.
+#[derive(Clone, Copy)]
+pub struct Dense<'a> {
+    data: &'a [f32],
+    rows: usize,
+    cols: usize,
+}
+
+impl<'a> Dense<'a> {
+    /// The whole of `data` `[rows, cols]`.
+    pub fn new(data: &'a [f32], rows: usize, cols: usize) -> Self {
+        assert_eq!(data.len(), rows * cols, "matrix data does not have rows x cols elements");
+        Self { data, rows, cols }
+    }
+}
+
+impl Source for Dense<'_> {
+    fn rows(&self) -> usize {
+        self.rows
+    }
+
+    fn cols(&self) -> usize {
+        self.cols
+    }
+
+    #[inline(always)]
+    fn read(&self, out: &mut [f32], row: usize, at: usize) {
+        out.copy_from_slice(&self.data[row * self.cols + at..][..out.len()]);
+    }
+}
+
+/// `out = x wᵀ`: `out` `[n, w.rows]`, `x` `[n, w.cols]`.
+pub fn product<'a>(out: &mut [f32], x: &[f32], n: usize, w: impl Into<Operand<'a>>) {
+    match w.into() {
+        Operand::Dense(w) => transposed(out, x, n, &w),
+        Operand::Quantized(w) => transposed(out, x, n, &w),
+    }
+}
+
+/// `out = x w`: `out` `[n, w.cols]`, `x` `[n, w.rows]`. With an output gradient as `x` this is the backward of
+/// [`product`].
+pub fn product_straight<'a>(out: &mut [f32], x: &[f32], n: usize, w: impl Into<Operand<'a>>) {
+    match w.into() {
+        Operand::Dense(w) => straight(out, x, n, &w),
+        Operand::Quantized(w) => straight(out, x, n, &w),
+    }
+}
+
+fn transposed(out: &mut [f32], x: &[f32], n: usize, w: &impl Source) {
+    assert_eq!(x.len(), n * w.cols(), "left side is not [n, w.cols]");
+    assert_eq!(out.len(), n * w.rows(), "output is not [n, w.rows]");
+    if out.is_empty() || w.cols() == 0 {
+        out.fill(0.0);
+    } else if n <= FEW {
+        few::product(out, x, n, w);
+    } else {
+        let left = Left { data: x, row_stride: w.cols(), step: 1 };
+        run(out, left, (n, w.cols(), w.rows()), w, (Side::Transposed, false));
+    }
+}
+
+fn straight(out: &mut [f32], x: &[f32], n: usize, w: &impl Source) {
+    assert_eq!(x.len(), n * w.rows(), "left side is not [n, w.rows]");
+    assert_eq!(out.len(), n * w.cols(), "output is not [n, w.cols]");
+    let left = Left { data: x, row_stride: w.rows(), step: 1 };
+    run(out, left, (n, w.rows(), w.cols()), w, (Side::Straight, false));
+}
+
+/// `out = aᵀ b`, or `out += aᵀ b` with `accumulate`: `out` `[a's columns, b.cols]`, `a` `[b.rows, columns]`. With
+/// an output gradient as `a` and an input as `b` this is a weight's gradient.
+pub fn product_outer(out: &mut [f32], a: &[f32], columns: usize, b: Dense<'_>, accumulate: bool) {
+    assert_eq!(a.len(), b.rows * columns, "left side is not [b.rows, columns]");
+    assert_eq!(out.len(), columns * b.cols, "output is not [columns, b.cols]");
+    let left = Left { data: a, row_stride: 1, step: columns };
+    run(out, left, (columns, b.rows, b.cols), &b, (Side::Straight, accumulate));
+}
+
+/// Which way round the right-hand matrix is multiplied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Side {
+    /// An output is one of its rows.
+    Transposed,
+    /// An output is one of its columns.
+    Straight,
+}
+
+/// The left-hand matrix `[rows, depth]`.
+#[derive(Clone, Copy)]
+struct Left<'a> {
+    data: &'a [f32],
+    /// From one row to the next.
+    row_stride: usize,
+    /// From one inner index to the next.
+    step: usize,
+}
+
+/// Rows of the left side that are multiplied with a tile before the next panel: together with the tile they
+/// fill half of a usual second cache.
+const ROWS: usize = 120;
+
+/// Fewer rows than this are not shared out: unpacking the matrix for each part would cost too much.
+const FEWEST: usize = 240;
+
+/// Parts of rows are multiples of this: of the rows of a [`Strip`] under any instruction set.
+const ROW_STEP: usize = 12;
+
+/// Tasks per thread that even out what one thread gets more than another.
+const TASKS: usize = 3;
+
+/// Multiplications below which waking other threads costs more than it saves.
+const SERIAL: usize = 64 * 64 * 64;
+
+thread_local! {
+    static TILE: RefCell<Tile> = RefCell::default();
+}
+
+/// The product of `left` `[rows, depth]` and `right`, into (or onto) `out` `[rows, width]`.
+fn run<W: Source>(
+    out: &mut [f32],
+    left: Left<'_>,
+    (rows, depth, width): (usize, usize, usize),
+    right: &W,
+    (side, accumulate): (Side, bool),
+) {
+    if out.is_empty() || depth == 0 {
+        return if accumulate {
+        } else {
+            out.fill(0.0)
+        };
+    }
+    // A piece of a row of the matrix runs along the inner index, or along the outputs.
+    let (deep, wide) = match side {
+        Side::Transposed => (PIECE, 128),
+        Side::Straight => (128, PIECE),
+    };
+    let product = Product { out: out.as_mut_ptr(), left, right, side, depth, width, deep, accumulate };
+    let tasks = tasks(rows, pieces(0..width, wide));
+    let one = |task: &Rectangle| {
+        TILE.with_borrow_mut(|tile| pulp::Arch::new().dispatch(Task { product: &product, tile, task }));
+    };
+    match rows * depth * width <= SERIAL {
+        true => tasks.iter().for_each(one),
+        false => tasks.par_iter().for_each(one),
+    }
+}
+
+/// A part of the output.
+struct Rectangle {
+    rows: Range<usize>,
+    columns: Range<usize>,
+}
+
+/// The output in rectangles: rows are only shared out where there are too few columns for all threads.
+fn tasks(rows: usize, columns: Vec<Range<usize>>) -> Vec<Rectangle> {
+    let parts = (TASKS * rayon::current_num_threads()).div_ceil(columns.len()).min(rows / FEWEST).max(1);
+    let rows = pieces(0..rows, rows.div_ceil(parts).next_multiple_of(ROW_STEP));
+    let task = |columns: &Range<usize>, rows: &Range<usize>| Rectangle {
+        rows: rows.clone(),
+        columns: columns.clone(),
+    };
+    columns.iter().flat_map(|columns| rows.iter().map(move |rows| task(columns, rows))).collect()
+}
+
+/// `range` in pieces of `size`, the last one shorter.
+fn pieces(range: Range<usize>, size: usize) -> Vec<Range<usize>> {
+    range.clone().step_by(size).map(|first| first..(first + size).min(range.end)).collect()
+}
+
+/// What all tasks of a product know.
+struct Product<'a, W> {
+    /// `[rows, width]`
+    out: *mut f32,
+    left: Left<'a>,
+    right: &'a W,
+    side: Side,
+    depth: usize,
+    width: usize,
+    /// Inner indices of a tile.
+    deep: usize,
+    accumulate: bool,
+}
+
+// SAFETY: tasks write to `out` in rectangles of their own.
+unsafe impl<W: Sync> Sync for Product<'_, W> {}
+
+struct Task<'a, W> {
+    product: &'a Product<'a, W>,
+    tile: &'a mut Tile,
+    task: &'a Rectangle,
+}
+
+impl<W: Source> pulp::WithSimd for Task<'_, W> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: pulp::Simd>(self, simd: S) {
+        let Self { product, tile, task } = self;
+        for depth in pieces(0..product.depth, product.deep) {
+            tile.fill::<S>(product.right, product.side, &task.columns, &depth);
+            for rows in pieces(task.rows.clone(), ROWS) {
+                product.multiply(simd, tile, &Rectangle { rows, columns: task.columns.clone() }, &depth);
+            }
+        }
+    }
+}
+
+impl<W> Product<'_, W> {
+    /// Some rows of the left side with a tile.
+    #[inline(always)]
+    fn multiply<S: pulp::Simd>(&self, simd: S, tile: &Tile, part: &Rectangle, depth: &Range<usize>) {
+        let Left { data, row_stride, step } = self.left;
+        let (rows, width) = (&part.rows, panel_width::<S>());
+        // The first element, and a check that the last one is there.
+        let left = &data[rows.start * row_stride + depth.start * step..]
+            [..=(rows.len() - 1) * row_stride + (depth.len() - 1) * step];
+        for (index, first) in part.columns.clone().step_by(width).enumerate() {
+            let strip = Strip {
+                left: left.as_ptr(),
+                row_stride,
+                step,
+                panel: tile.panel::<S>(index, depth.len()),
+                depth: depth.len(),
+                out: self.out.wrapping_add(rows.start * self.width + first),
+                out_stride: self.width,
+                width: width.min(part.columns.end - first),
+                from_zero: depth.start == 0 && !self.accumulate,
+            };
+            // SAFETY: `left` and the panel are slices of the right sizes; the rows and columns are this
+            // task's own, and lie in the output, whose size was checked.
+            unsafe { strip.run(simd, rows.len()) };
+        }
+    }
+}
