@@ -57,23 +57,32 @@ impl Pool {
         Buffer { data, len, pool: Arc::clone(pool) }
     }
 
-    /// The smallest free buffer that fits and wastes less than half of itself.
+    /// The smallest free buffer that fits. Batches differ in length: after the longest, its buffers serve all.
     fn reuse(&self, class: usize) -> Option<Vec<f32>> {
         let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        let (&found, list) = free.range_mut(class..=2 * class).next()?;
-        let data = list.pop();
-        if list.is_empty() {
-            free.remove(&found);
-        }
-        data
+        let found = *free.range(class..=LARGEST_WASTE * class).next()?.0;
+        pop(&mut free, found)
     }
 
+    /// Asks the operating system, and first gives back as much of what is free and too small: so no more is
+    /// held than was once in use at a time.
     fn allocate(&self, class: usize) -> Vec<f32> {
+        self.drop_smaller(class);
         let bytes = (class * size_of::<f32>()) as u64;
         self.fresh.fetch_add(1, Ordering::Relaxed);
         self.fresh_bytes.fetch_add(bytes, Ordering::Relaxed);
         self.held_bytes.fetch_add(bytes, Ordering::Relaxed);
         vec![0.0; class]
+    }
+
+    fn drop_smaller(&self, class: usize) {
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut dropped = 0;
+        while dropped < class {
+            let Some(found) = free.range(..class).next_back().map(|(&found, _)| found) else { break };
+            dropped += pop(&mut free, found).map_or(0, |data| data.len());
+        }
+        self.held_bytes.fetch_sub((dropped * size_of::<f32>()) as u64, Ordering::Relaxed);
     }
 
     fn give_back(&self, data: Vec<f32>) {
@@ -94,6 +103,19 @@ impl Pool {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         (read(&self.fresh), read(&self.fresh_bytes), read(&self.held_bytes))
     }
+}
+
+/// A buffer may be so many times larger than what it is used for.
+const LARGEST_WASTE: usize = 8;
+
+/// Takes a free buffer of a class.
+fn pop(free: &mut BTreeMap<usize, Vec<Vec<f32>>>, class: usize) -> Option<Vec<f32>> {
+    let list = free.get_mut(&class)?;
+    let data = list.pop();
+    if list.is_empty() {
+        free.remove(&class);
+    }
+    data
 }
 
 /// Rounds up to one of eight steps per power of two, so that batches of nearly the same length share buffers.
@@ -120,12 +142,26 @@ mod tests {
         let pool = Arc::new(Pool::default());
         drop(Pool::take(&pool, 5000));
         drop(Pool::take(&pool, 4900));
-        drop(Pool::take(&pool, 3000));
-        assert_eq!(pool.counters().0, 1, "one allocation serves every length that wastes less than half");
+        drop(Pool::take(&pool, 700));
+        assert_eq!(pool.counters().0, 1, "one allocation serves shorter lengths too");
         let held = [Pool::take(&pool, 5000), Pool::take(&pool, 5000)];
         assert_eq!(pool.counters().0, 2);
         drop(held);
         pool.shrink();
         assert_eq!(pool.counters().2, 0);
+    }
+
+    #[test]
+    fn what_is_too_small_makes_room_for_what_is_needed() {
+        let pool = Arc::new(Pool::default());
+        for tokens in [100, 300, 200, 700, 650, 110] {
+            drop([Pool::take(&pool, 64 * tokens), Pool::take(&pool, 192 * tokens), Pool::take(&pool, 8)]);
+        }
+        let (allocations, _, held) = pool.counters();
+        let longest = [64 * 700, 192 * 700, 8].map(size_class).iter().sum::<usize>() as u64 * 4;
+        assert!(held <= longest, "{held} bytes are held, {longest} were in use at most");
+        let steady = || drop([Pool::take(&pool, 64 * 690), Pool::take(&pool, 192 * 690)]);
+        (0..3).for_each(|_| steady());
+        assert_eq!(pool.counters().0, allocations, "a steady step asks for nothing");
     }
 }

@@ -62,6 +62,8 @@ fn cases() -> Vec<Case> {
         case("activation", &[&[3, 4]], |x| Ok(x[0].activation(Silu))),
         case("activation", &[&[3, 4]], |x| Ok(x[0].activation(Tanh))),
         case("activation", &[&[3, 4]], |x| Ok(x[0].activation(Sigmoid))),
+        case("gated", &[&[3, 4], &[3, 4]], |x| x[0].gated(&x[1], Silu)),
+        case("gated", &[&[3, 4], &[3, 4]], |x| x[0].gated(&x[1], GeluTanh)),
         case("relu", &[&[3, 4]], |x| Ok(x[0].relu())),
         case("tanh", &[&[3, 4]], |x| Ok(x[0].tanh())),
         case("sigmoid", &[&[3, 4]], |x| Ok(x[0].sigmoid())),

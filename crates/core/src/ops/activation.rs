@@ -1,7 +1,8 @@
 //! Non-linearities and the softmax.
 
-use crate::{Activation, Tensor};
-use offshoot_kernels::{activation as kernel, softmax};
+use super::same_shape;
+use crate::{Activation, Result, Tensor};
+use offshoot_kernels::{activation as kernel, elementwise, softmax};
 
 impl Tensor {
     /// A non-linearity, value by value.
@@ -16,6 +17,36 @@ impl Tensor {
             }
             Ok(())
         })
+    }
+
+    /// `f(g) x`, value by value, for a gate `g`. Of the three factors of its backward only `g` and `x` are
+    /// kept.
+    ///
+    /// # Errors
+    /// [`Error::Shapes`](crate::Error::Shapes) if the sizes differ.
+    pub fn gated(&self, gate: &Tensor, kind: Activation) -> Result<Tensor> {
+        same_shape("gated", self, gate)?;
+        let mut y = self.device().take(self.len());
+        kernel::activation(kind, y.host_mut(), gate.host());
+        elementwise::mul_assign(y.host_mut(), self.host());
+        let (to_x, to_gate) = (self.link(), gate.link());
+        let g = gate.save_if(to_x.is_some() || to_gate.is_some());
+        let x = self.save_if(to_gate.is_some());
+        Ok(Tensor::output(self.device(), self.shape(), y, &[self, gate], move |dy| {
+            if let (Some(link), Some(g)) = (to_x, &g) {
+                link.receive(|dx| {
+                    kernel::activation(kind, dx, g.host());
+                    elementwise::mul_assign(dx, dy.host());
+                });
+            }
+            if let (Some(link), Some(g), Some(x)) = (to_gate, &g, x) {
+                link.receive(|dg| {
+                    kernel::activation_backward(kind, dg, dy.host(), g.host());
+                    elementwise::mul_assign(dg, x.host());
+                });
+            }
+            Ok(())
+        }))
     }
 
     /// `tanh(x)`.

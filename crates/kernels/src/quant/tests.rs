@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::gemm::{Dense, product, product_straight};
-use crate::testing::{assert_close, assert_same_on_threads, noise, wide};
+use crate::testing::{assert_close, assert_same_on_threads, noise};
 
 /// Sums of up to 2,100 products of numbers up to 2, in another order.
 const TOLERANCE: f64 = 2e-5;

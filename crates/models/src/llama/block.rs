@@ -180,8 +180,8 @@ impl Block {
         pass: &Pass<'_>,
     ) -> offshoot_core::Result<Tensor> {
         let at = |slot| Site { layer, slot };
-        let gate = pass.linear(at(Slot::Gate), &self.gate, x)?.activation(settings.activation);
-        let y = gate.mul(&pass.linear(at(Slot::Up), &self.up, x)?)?;
+        let gate = pass.linear(at(Slot::Gate), &self.gate, x)?;
+        let y = pass.linear(at(Slot::Up), &self.up, x)?.gated(&gate, settings.activation)?;
         pass.linear(at(Slot::Down), &self.down, &y)
     }
 
