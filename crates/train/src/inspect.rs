@@ -40,6 +40,7 @@ pub fn language_model_shares(model: &Model) -> Result<Vec<Share>> {
             _ => LanguageModel::new(model, method, 0)?.sizes(),
         };
         match sizes.0 {
+            0 if method.saves() == Saves::Prompt => Ok(sizes),
             0 => Err(Error::invalid("it has nothing to train here")),
             _ => Ok(sizes),
         }

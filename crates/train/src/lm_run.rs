@@ -5,14 +5,17 @@ use crate::data::instruct::{self, Layout, LmDataset, LmExample, LmSplit, LmSumma
 use crate::instruct::{LmEncoder, LmRow, LmSettings};
 use crate::language_model::LanguageModel;
 use crate::memory::{peak_rss, reset_peak_rss};
+use crate::prompting;
 use crate::recipe::Recipe;
 use crate::report::RunReport;
 use crate::rows::{Lengths, Tokens};
+use crate::text_metrics::TextMetrics;
+use crate::text_rows::{Shots, TextRows};
 use crate::text_tools::TextTools;
-use crate::trainer::{Event, Learner, TrainSettings, train};
-use crate::{Error, Result, Score};
+use crate::trainer::{Event, Learner, Outcome, TrainSettings, train};
+use crate::{Error, Generate, Result, Score};
 use offshoot_core::{Device, Rng};
-use offshoot_methods::MethodConfig;
+use offshoot_methods::{MethodConfig, Saves};
 use offshoot_models::{LoadOptions, Model, Task};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -31,8 +34,14 @@ pub struct LmPrepared {
     pub validation: Vec<LmRow>,
     /// Rows that are only measured on.
     pub test: Vec<LmRow>,
-    /// The test rows before they were tokenised, for generating from their prompts.
-    pub test_examples: Vec<LmExample>,
+    /// All these rows before they were tokenised, for what is written around them and from their prompts.
+    pub examples: LmSplit,
+    /// The file that they come from, for messages.
+    pub file: String,
+    /// How they are tokenised.
+    pub settings: LmSettings,
+    /// For how many test rows a text is generated too.
+    pub generate: Generate,
     /// When the process started.
     pub started: Instant,
     /// What it took to prepare all this.
@@ -89,7 +98,10 @@ pub fn prepare_lm(recipe: &Recipe, folder: &Path, started: Instant) -> Result<(L
         train,
         validation,
         test,
-        test_examples: split.test,
+        examples: split,
+        file: dataset.file,
+        settings,
+        generate: recipe.data.generate,
         started,
         startup: started.elapsed(),
     };
@@ -138,9 +150,10 @@ impl LmPrepared {
     ) -> Result<RunReport> {
         self.check_lengths(grown)?;
         let startup_seconds = self.started.elapsed().as_secs_f64();
-        let outcome = train(grown, &self.train, &self.validation, settings, watch)?;
+        let outcome = self.fit(grown, settings, watch)?;
         let start = Instant::now();
-        let test = self.measure(grown, settings)?;
+        let tested = self.tested(grown, settings)?;
+        let generated = self.generated(grown)?;
         let info = grown.method.info();
         let (trainable_parameters, total_parameters) = grown.sizes();
         let report = RunReport {
@@ -157,7 +170,9 @@ impl LmPrepared {
             startup_seconds,
             evaluate_seconds: start.elapsed().as_secs_f64(),
             peak_rss_bytes: peak_rss(),
-            test,
+            test: tested.map(|(score, _)| score),
+            generated,
+            shots: tested.and_then(|(_, shots)| shots),
             seed: Some(settings.seed),
             ..RunReport::default()
         };
@@ -169,13 +184,60 @@ impl LmPrepared {
     /// # Errors
     /// As the model fails on a row.
     pub fn untuned(&self, settings: &TrainSettings) -> Result<Option<Score>> {
-        self.measure(&LanguageModel::untuned(&self.model)?, settings)
+        let tested = self.tested(&LanguageModel::untuned(&self.model)?, settings)?;
+        Ok(tested.map(|(score, _)| score))
     }
 
-    fn measure(&self, grown: &LanguageModel, settings: &TrainSettings) -> Result<Option<Score>> {
-        match self.test.is_empty() {
-            true => Ok(None),
-            false => grown.score(&self.test, settings.batch_tokens).map(Some),
+    /// What the model as it is writes for test rows, if that was asked for.
+    ///
+    /// # Errors
+    /// If no test row has a prompt with an answer; as the model fails on a row.
+    pub fn untuned_text(&self) -> Result<Option<TextMetrics>> {
+        self.generated(&LanguageModel::untuned(&self.model)?)
+    }
+
+    /// Rows of this model's, of one part.
+    pub fn part<'a>(&'a self, examples: &'a [LmExample]) -> TextRows<'a> {
+        TextRows { tools: &self.tools, file: &self.file, examples, settings: self.settings }
+    }
+
+    /// Trains, or chooses what is asked.
+    fn fit(
+        &self,
+        grown: &mut LanguageModel,
+        settings: &TrainSettings,
+        watch: &mut dyn FnMut(Event),
+    ) -> Result<Outcome> {
+        if grown.method.saves() != Saves::Prompt {
+            return train(grown, &self.train, &self.validation, settings, watch);
+        }
+        let outcome = prompting::texts::choose(self, grown, settings, watch)?;
+        let validation = self.measure(grown, (&self.validation, &self.examples.validation), settings)?;
+        Ok(Outcome { validation: validation.map(|(score, _)| score), ..outcome })
+    }
+
+    fn tested(
+        &self,
+        grown: &LanguageModel,
+        settings: &TrainSettings,
+    ) -> Result<Option<(Score, Option<Shots>)>> {
+        self.measure(grown, (&self.test, &self.examples.test), settings)
+    }
+
+    fn generated(&self, grown: &LanguageModel) -> Result<Option<TextMetrics>> {
+        self.part(&self.examples.test).generate(grown, self.generate, &mut |_| ())
+    }
+
+    fn measure(
+        &self,
+        grown: &LanguageModel,
+        (rows, examples): (&[LmRow], &[LmExample]),
+        settings: &TrainSettings,
+    ) -> Result<Option<(Score, Option<Shots>)>> {
+        match (rows.is_empty(), &grown.prompt) {
+            (true, _) => Ok(None),
+            (false, None) => Ok(Some((grown.score(rows, settings.batch_tokens)?, None))),
+            (false, Some(_)) => self.part(examples).score(grown, settings.batch_tokens).map(Some),
         }
     }
 

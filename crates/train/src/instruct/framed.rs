@@ -1,0 +1,154 @@
+//! Rows and prompts with what a prompt in words puts around them.
+
+use super::LmRow;
+use super::cut::cut_prompt;
+use super::encoder::{LmEncoder, Reason, each};
+use super::frame::Frame;
+use super::render::{self, Prompt as Text};
+use crate::Result;
+use crate::data::instruct::{Content, LmExample};
+use crate::prompting::{Demonstration, Prompt};
+
+/// The examples of each row: its own where there are some, else the prompt's.
+pub(super) type Shown<'a> = &'a [Vec<Demonstration>];
+
+/// What a row begins with, up to the end of a prompt's trigger.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Head {
+    /// All tokens.
+    pub(crate) ids: Vec<u32>,
+    /// How many of them, the last, are the trigger's.
+    pub(crate) trigger: usize,
+}
+
+impl LmEncoder<'_> {
+    /// Whether rows go through a chat template.
+    pub(crate) fn chats(&self) -> bool {
+        self.template.is_some()
+    }
+
+    /// What a row asks of a prompt, for finding examples that are near to it.
+    pub(crate) fn question(&self, example: &LmExample, prompt: &Prompt) -> String {
+        render::asked(&example.content, self.chats(), &Frame::of(prompt, &[]))
+    }
+
+    /// Tokenises rows in a prompt, of which only their own completions are predicted. Each is shown as many of its
+    /// examples, the last ones, as leave room for all of the row; the number is given beside it. Where not even
+    /// the row fits, it is cut as [`rows`](Self::rows) are.
+    ///
+    /// # Errors
+    /// As [`rows`](Self::rows).
+    pub(crate) fn framed_rows(
+        &self,
+        file: &str,
+        examples: &[LmExample],
+        prompt: &Prompt,
+        shown: Shown<'_>,
+    ) -> Result<Vec<(LmRow, usize)>> {
+        each(file, examples, |at, example| {
+            fitting(shown.get(at).unwrap_or(&prompt.examples), |some| {
+                let row = self.row(example, &Frame::of(prompt, some))?;
+                let fits = !row.truncated;
+                Ok((row, fits))
+            })
+        })
+    }
+
+    /// The tokens to generate from, for each row in a prompt, and how many examples each is shown: at most `most`
+    /// tokens, as [`framed_rows`](Self::framed_rows).
+    ///
+    /// # Errors
+    /// As [`prompts`](Self::prompts).
+    pub(crate) fn framed_prompts(
+        &self,
+        (file, examples): (&str, &[LmExample]),
+        prompt: &Prompt,
+        shown: Shown<'_>,
+        most: usize,
+    ) -> Result<Vec<(Vec<u32>, usize)>> {
+        each(file, examples, |at, example| {
+            fitting(shown.get(at).unwrap_or(&prompt.examples), |some| {
+                let mut ids = self.prompt(&example.content, &Frame::of(prompt, some))?;
+                let fits = !cut_prompt(&mut ids, most);
+                Ok((ids, fits))
+            })
+        })
+    }
+
+    /// Where a prompt's trigger stands in a row; none where it shares a token with what is beside it, or the chat
+    /// template writes it in another way.
+    pub(crate) fn head(&self, example: &LmExample, prompt: &Prompt) -> Reason<Option<Head>> {
+        let frame = Frame::of(prompt, &prompt.examples);
+        let (mut ids, text) = match (&example.content, self.template) {
+            // As rows are tokenised: the whole conversation at once.
+            (Content::Messages(turns), Some(template)) => {
+                let whole = template.render(&frame.turns(turns), false).map_err(|error| error.to_string())?;
+                (Vec::new(), whole)
+            }
+            (content, template) => match render::prompt(content, template, &frame)? {
+                Text::Templated(text) => (Vec::new(), text),
+                Text::Raw(text) => (self.tokenizer.start_tokens().map_err(|e| e.to_string())?, text),
+            },
+        };
+        let first = match &example.content {
+            Content::Messages(turns) => {
+                turns.iter().find(|turn| turn.role == "user").map(|turn| turn.content.clone())
+            }
+            content => Some(render::asked(content, self.chats(), &frame)),
+        };
+        // Chat templates take away spaces at the end.
+        let begins = first.and_then(|first| text.find(frame.first(&first).trim_end()));
+        let Some(start) = begins else { return Ok(None) };
+        let end = start + frame.trigger().len();
+        let (tokens, spans) = self.tokenizer.encode_spans(&text).map_err(|error| error.to_string())?;
+        let at = |found: Option<usize>| found.filter(|_| !frame.trigger().is_empty());
+        let from = at(spans.iter().position(|span| span.start == start && !span.is_empty()));
+        let to = at(spans.iter().position(|span| span.end == end && !span.is_empty()));
+        Ok(from.zip(to).filter(|(from, to)| from <= to).map(|(from, to)| {
+            ids.extend(&tokens[..=to]);
+            Head { ids, trigger: to + 1 - from }
+        }))
+    }
+}
+
+/// Something with as many of the examples, the last ones, as fit. With none of them it need not fit.
+fn fitting<T>(
+    examples: &[Demonstration],
+    mut with: impl FnMut(&[Demonstration]) -> Reason<(T, bool)>,
+) -> Reason<(T, usize)> {
+    let all = examples.len();
+    let (whole, fits) = with(examples)?;
+    if fits || all == 0 {
+        return Ok((whole, all));
+    }
+    let (mut best, mut low, mut high) = (with(&[])?.0, 0, all);
+    while high - low > 1 {
+        let middle = (low + high) / 2;
+        match with(&examples[all - middle..])? {
+            (some, true) => (best, low) = (some, middle),
+            _ => high = middle,
+        }
+    }
+    Ok((best, low))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_many_examples_are_shown_as_fit() {
+        let example = |at: usize| Demonstration { text: at.to_string(), answer: String::new() };
+        let examples: Vec<Demonstration> = (0..37).map(example).collect();
+        for room in 0..40 {
+            let with = |some: &[Demonstration]| {
+                let first = some.first().map(|example| example.text.clone());
+                Ok((first, some.len() <= room))
+            };
+            let (first, count) = fitting(&examples, with).unwrap();
+            assert_eq!(count, room.min(37));
+            assert_eq!(first, examples.get(37 - count).map(|example| example.text.clone()));
+        }
+        assert_eq!(fitting(&examples, |some| Ok((some.len(), false))).unwrap(), (0, 0), "not even alone");
+    }
+}
