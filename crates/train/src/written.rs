@@ -58,7 +58,7 @@ impl TextRows<'_> {
     }
 
     /// What is written for each row.
-    fn written(
+    pub(crate) fn written(
         &self,
         grown: &LanguageModel,
         max_tokens: usize,

@@ -121,12 +121,17 @@ impl<'a> LmEncoder<'a> {
     pub(super) fn prompt(&self, content: &Content, frame: &Frame<'_>) -> Reason<Vec<u32>> {
         match render::prompt(content, self.template, frame)? {
             Prompt::Templated(text) => self.plain(&text),
-            Prompt::Raw(text) => {
-                let mut ids = self.tokenizer.start_tokens().map_err(|error| error.to_string())?;
-                ids.extend(self.plain(&text)?);
-                Ok(ids)
-            }
+            Prompt::Raw(parts) => self.raw(&parts),
         }
+    }
+
+    /// The tokenizer's first tokens and those of some parts of a text.
+    pub(super) fn raw(&self, parts: &[String]) -> Reason<Vec<u32>> {
+        let mut ids = self.tokenizer.start_tokens().map_err(|error| error.to_string())?;
+        for part in parts {
+            ids.extend(self.plain(part)?);
+        }
+        Ok(ids)
     }
 
     /// A prompt, its completion and the end of the sequence.

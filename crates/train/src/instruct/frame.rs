@@ -70,10 +70,10 @@ impl<'a> Frame<'a> {
         all
     }
 
-    /// Plain text. An answer follows directly, as the rows' own do.
-    pub(super) fn raw(&self, text: &str) -> String {
-        let block = |example: &Demonstration| self.wrapped(&example.text) + &example.answer + BETWEEN;
-        self.examples.iter().map(block).chain([self.first(text)]).collect()
+    /// Plain text, in parts that are tokenised apart as rows and their completions are. The last is the row's own.
+    pub(super) fn raw(&self, text: &str) -> Vec<String> {
+        let block = |example: &Demonstration| [self.wrapped(&example.text), example.answer.clone() + BETWEEN];
+        self.examples.iter().flat_map(block).chain([self.first(text)]).collect()
     }
 }
 
@@ -118,8 +118,8 @@ mod tests {
             ("user", "Q: e"),
         ];
         assert_eq!(frame.turns(&row), said(&expected));
-        assert_eq!(frame.raw("c"), "Q: a {text}b\n\nso Q: c");
-        assert_eq!((Frame::NONE.turns(&row), Frame::NONE.raw("c")), (row, "c".to_owned()));
+        assert_eq!(frame.raw("c"), ["Q: a {text}", "b\n\n", "so Q: c"]);
+        assert_eq!((Frame::NONE.turns(&row), Frame::NONE.raw("c")), (row, vec!["c".to_owned()]));
     }
 
     #[test]

@@ -79,35 +79,40 @@ impl LmEncoder<'_> {
     /// template writes it in another way.
     pub(crate) fn head(&self, example: &LmExample, prompt: &Prompt) -> Reason<Option<Head>> {
         let frame = Frame::of(prompt, &prompt.examples);
-        let (mut ids, text) = match (&example.content, self.template) {
-            // As rows are tokenised: the whole conversation at once.
-            (Content::Messages(turns), Some(template)) => {
-                let whole = template.render(&frame.turns(turns), false).map_err(|error| error.to_string())?;
-                (Vec::new(), whole)
-            }
-            (content, template) => match render::prompt(content, template, &frame)? {
-                Text::Templated(text) => (Vec::new(), text),
-                Text::Raw(text) => (self.tokenizer.start_tokens().map_err(|e| e.to_string())?, text),
-            },
-        };
+        let (mut ids, text) = self.text(&example.content, &frame)?;
         let first = match &example.content {
-            Content::Messages(turns) => {
-                turns.iter().find(|turn| turn.role == "user").map(|turn| turn.content.clone())
-            }
-            content => Some(render::asked(content, self.chats(), &frame)),
+            Content::Messages(turns) => turns.iter().find(|turn| turn.role == "user"),
+            _ => None,
         };
+        let asked = first.map(|turn| turn.content.clone());
+        let asked = asked.unwrap_or_else(|| render::asked(&example.content, self.chats(), &frame));
         // Chat templates take away spaces at the end.
-        let begins = first.and_then(|first| text.find(frame.first(&first).trim_end()));
-        let Some(start) = begins else { return Ok(None) };
+        let found = text.find(frame.first(&asked).trim_end()).filter(|_| !frame.trigger().is_empty());
+        let Some(start) = found else { return Ok(None) };
         let end = start + frame.trigger().len();
         let (tokens, spans) = self.tokenizer.encode_spans(&text).map_err(|error| error.to_string())?;
-        let at = |found: Option<usize>| found.filter(|_| !frame.trigger().is_empty());
-        let from = at(spans.iter().position(|span| span.start == start && !span.is_empty()));
-        let to = at(spans.iter().position(|span| span.end == end && !span.is_empty()));
+        let from = spans.iter().position(|span| span.start == start && !span.is_empty());
+        let to = spans.iter().position(|span| span.end == end && !span.is_empty());
         Ok(from.zip(to).filter(|(from, to)| from <= to).map(|(from, to)| {
             ids.extend(&tokens[..=to]);
             Head { ids, trigger: to + 1 - from }
         }))
+    }
+
+    /// The last text that a row is tokenised from and holds its question, and the tokens before it.
+    fn text(&self, content: &Content, frame: &Frame<'_>) -> Reason<(Vec<u32>, String)> {
+        if let (Content::Messages(turns), Some(template)) = (content, self.template) {
+            // The whole conversation at once, as such rows are tokenised.
+            let whole = template.render(&frame.turns(turns), false).map_err(|error| error.to_string())?;
+            return Ok((Vec::new(), whole));
+        }
+        match render::prompt(content, self.template, frame)? {
+            Text::Templated(text) => Ok((Vec::new(), text)),
+            Text::Raw(mut parts) => {
+                let last = parts.pop().unwrap_or_default();
+                Ok((self.raw(&parts)?, last))
+            }
+        }
     }
 }
 

@@ -8,8 +8,8 @@ use offshoot_models::{ChatTemplate, Message};
 pub(super) enum Prompt {
     /// Through a template: its special tokens are in the text.
     Templated(String),
-    /// As it is: the tokenizer's first tokens go before it.
-    Raw(String),
+    /// As it is, in parts that are tokenised apart: the tokenizer's first tokens go before them.
+    Raw(Vec<String>),
 }
 
 /// The text that a row's completion follows.

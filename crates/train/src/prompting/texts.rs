@@ -130,7 +130,7 @@ pub(super) struct Written<'a> {
 }
 
 impl Written<'_> {
-    fn rows(&self) -> TextRows<'_> {
+    pub(super) fn rows(&self) -> TextRows<'_> {
         self.prepared.part(&self.examples)
     }
 
