@@ -198,7 +198,7 @@ impl LmPrepared {
 
     /// Rows of this model's, of one part.
     pub fn part<'a>(&'a self, examples: &'a [LmExample]) -> TextRows<'a> {
-        TextRows { tools: &self.tools, file: &self.file, examples, settings: self.settings }
+        TextRows { tools: &self.tools, chat: true, file: &self.file, examples, settings: self.settings }
     }
 
     /// Trains, or chooses what is asked.

@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 pub struct TextRows<'a> {
     /// The model's tokenizer and chat template.
     pub tools: &'a TextTools,
+    /// Whether rows go through the chat template, if there is one.
+    pub chat: bool,
     /// The file that the rows come from, for messages.
     pub file: &'a str,
     /// The rows.
@@ -63,19 +65,23 @@ impl TextRows<'_> {
         self.encoder()?.rows(self.file, self.examples)
     }
 
-    /// The tokens to generate from, `most` for each row, in the model's prompt if it has one. `tokens` bounds the
-    /// micro-batches.
+    /// The tokens to generate from, in the prompt of a model that has one: with as many examples as leave a row no
+    /// longer than `most`. Nothing is cut. `tokens` bounds the micro-batches.
     ///
     /// # Errors
     /// Rows that cannot be tokenised; as the model fails to find examples for one.
-    pub fn prompts(&self, grown: &LanguageModel, most: usize, tokens: usize) -> Result<Vec<Vec<u32>>> {
+    pub fn prompts(
+        &self,
+        grown: Option<&LanguageModel>,
+        most: usize,
+        tokens: usize,
+    ) -> Result<Vec<Vec<u32>>> {
         let encoder = self.encoder()?;
-        let Some(prompt) = &grown.prompt else {
-            return encoder.prompts(self.file, self.examples, most);
+        let Some((grown, prompt)) = grown.and_then(|grown| Some((grown, grown.prompt.as_ref()?))) else {
+            return encoder.prompts(self.file, self.examples, usize::MAX);
         };
         let shown = self.shown(grown, prompt, tokens)?;
-        let prompts = encoder.framed_prompts((self.file, self.examples), prompt, &shown, most)?;
-        Ok(prompts.into_iter().map(|(ids, _)| ids).collect())
+        encoder.framed_prompts((self.file, self.examples), prompt, &shown, most)
     }
 
     /// The loss in a prompt.
@@ -122,11 +128,7 @@ impl TextRows<'_> {
     }
 
     fn encoder(&self) -> Result<LmEncoder<'_>> {
-        LmEncoder::new(
-            &self.tools.tokenizer,
-            self.tools.template.as_ref(),
-            &self.tools.special,
-            self.settings,
-        )
+        let template = self.tools.template.as_ref().filter(|_| self.chat);
+        LmEncoder::new(&self.tools.tokenizer, template, &self.tools.special, self.settings)
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::data::instruct::LmExample;
 use crate::generate::{Decode, Generator, Output, Request, Sampling, Stop};
+use crate::instruct::cut_prompt;
 use crate::text_metrics::TextMetrics;
 use crate::text_rows::TextRows;
 use crate::{Error, LanguageModel, Result};
@@ -69,7 +70,10 @@ impl TextRows<'_> {
         // Of a model with few positions, half are for the prompt.
         let most = self.settings.max_length.min(room.saturating_sub(max_tokens).max(room / 2));
         let stop = Stop { eos: self.tools.special.eos.clone(), max_tokens, strings: Vec::new() };
-        let prompts = self.prompts(grown, most, TOKENS)?;
+        let mut prompts = self.prompts(Some(grown), most, TOKENS)?;
+        for ids in &mut prompts {
+            cut_prompt(ids, most);
+        }
         let request = |(prompt, row): (Vec<u32>, &LmExample)| Request {
             row: row.line,
             prompt,

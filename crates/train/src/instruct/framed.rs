@@ -1,7 +1,6 @@
 //! Rows and prompts with what a prompt in words puts around them.
 
 use super::LmRow;
-use super::cut::cut_prompt;
 use super::encoder::{LmEncoder, Reason, each};
 use super::frame::Frame;
 use super::render::{self, Prompt as Text};
@@ -54,8 +53,8 @@ impl LmEncoder<'_> {
         })
     }
 
-    /// The tokens to generate from, for each row in a prompt, and how many examples each is shown: at most `most`
-    /// tokens, as [`framed_rows`](Self::framed_rows).
+    /// The tokens to generate from, for each row in a prompt: with as many of its examples as leave it no longer
+    /// than `most`. Nothing is cut.
     ///
     /// # Errors
     /// As [`prompts`](Self::prompts).
@@ -65,13 +64,14 @@ impl LmEncoder<'_> {
         prompt: &Prompt,
         shown: Shown<'_>,
         most: usize,
-    ) -> Result<Vec<(Vec<u32>, usize)>> {
+    ) -> Result<Vec<Vec<u32>>> {
         each(file, examples, |at, example| {
             fitting(shown.get(at).unwrap_or(&prompt.examples), |some| {
-                let mut ids = self.prompt(&example.content, &Frame::of(prompt, some))?;
-                let fits = !cut_prompt(&mut ids, most);
+                let ids = self.prompt(&example.content, &Frame::of(prompt, some))?;
+                let fits = ids.len() <= most;
                 Ok((ids, fits))
             })
+            .map(|(ids, _)| ids)
         })
     }
 

@@ -16,6 +16,7 @@ mod frame;
 mod framed;
 mod render;
 
+pub(crate) use cut::cut_prompt;
 pub use encoder::{LmEncoder, LmSettings};
 pub(crate) use frame::{Frame, demonstration};
 pub(crate) use framed::Head;

@@ -241,7 +241,7 @@ fn the_nearest_example_of_a_row_is_the_row() {
     let prompt = grown.prompt.as_ref().unwrap();
     assert_eq!((prompt.nearest, prompt.examples.len()), (2, prepared.train.len()));
     let train = &prepared.examples.train[..4];
-    let prompts = prepared.part(train).prompts(&grown, 512, 999).unwrap();
+    let prompts = prepared.part(train).prompts(Some(&grown), 512, 999).unwrap();
     for (ids, example) in prompts.iter().zip(train) {
         let Content::Completion { prompt, completion } = &example.content else { panic!("completions") };
         let text = prepared.tools.tokenizer.decode(ids, false).unwrap();
