@@ -8,7 +8,7 @@
 //!
 //! By default two classes take about 730 passes of a prompt: 6 templates x 33 (32 rows and an empty text), 18 to start
 //! the search, 6 steps x 81 (6 candidates x 9, and 27 for the gradient), 33 to judge what was found. A language model
-//! takes about 600 passes of a row: 5 templates x 32, 16, 6 steps x 56 (6 candidates x 8, and 8), 32.
+//! takes about 540 passes of a row: 5 templates x 32, 16, 6 steps x 56 (6 candidates x 8, and 8), 32.
 
 use crate::{Info, Merging, Method, Saves, Target, check_size, setting};
 use offshoot_core::{Adapter, NoAdapter, Result};

@@ -37,6 +37,9 @@ pub struct Loaded {
 /// that, a setting cannot be honoured, the adapter is for another base, or it has no head.
 pub fn load(folder: &Path, model: &Model, pickles: Pickles) -> Result<Loaded> {
     if let Some((card, prompt)) = prompt(folder, model)? {
+        if card.labels.is_empty() {
+            return named(folder, Err("the card names no label, so there is nothing to tell apart"));
+        }
         let mut classifier = Classifier::new(model, &card.method, card.labels.len(), 0)?;
         classifier.prompt = Some(prompt);
         return Ok(Loaded { classifier, card: Some(card), notes: Vec::new() });

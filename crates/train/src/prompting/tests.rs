@@ -264,6 +264,17 @@ fn a_prompt_is_saved_as_text() {
     assert_eq!(loaded.classifier.prompt.as_ref(), Some(prompt));
     let again = resume(folder.path(), &prepared.model, 2, 0, Pickles::Refuse).err().unwrap().to_string();
     assert!(again.contains("trained nothing"), "{again}");
+    // Files that agree with each other, and name no class.
+    let without = |name: &str, keys: [&str; 2]| {
+        let path = folder.path().join(name);
+        let mut value: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+        keys.into_iter().for_each(|key| value[key] = json!([]));
+        fs::write(path, value.to_string()).unwrap();
+    };
+    without("offshoot.json", ["labels", "labels"]);
+    without("prompt.json", ["labels", "words"]);
+    let message = load(folder.path(), &prepared.model, Pickles::Refuse).err().unwrap().to_string();
+    assert!(message.contains("names no label"), "{message}");
     let (head, _) = run(&prepared, json!({ "method": "head" }), 0);
     let about = About { model_name: "m", labels: &prepared.labels, recipe: json!({}) };
     save(folder.path(), &head, &prepared.model, about).unwrap();
