@@ -3,15 +3,17 @@
 use crate::flags::{BaseFlags, ColumnFlags, ModelFlags};
 use crate::session::Session;
 use anyhow::{Context, Result, anyhow, bail};
+use indicatif::ProgressBar;
 use offshoot::core::Device;
 use offshoot::methods::formats::CONFIG_FILE;
 use offshoot::models::weights::Pickles;
-use offshoot::models::{Model, Tokenizer};
+use offshoot::models::{Model, Task, Tokenizer};
 use offshoot::train::checkpoint::{self, About, CARD_FILE, Card, is_adapter};
-use offshoot::train::data::Columns;
+use offshoot::train::data::{Columns, Example};
+use offshoot::train::instruct::LmSettings;
 use offshoot::train::{
-    self, Classifier, DataRecipe, LanguageModel, LmPrepared, OnBase, Prepared, Recipe, Trained,
-    open_tokenizer,
+    self, Classifier, DataRecipe, LanguageModel, LmPrepared, OnBase, Prepared, Recipe, Row, TrainSettings,
+    Trained, open_tokenizer,
 };
 use std::path::{Path, PathBuf};
 
@@ -31,6 +33,28 @@ pub(crate) struct Ready {
     pub(crate) classifier: Classifier,
     /// The class names, in the order of the probabilities.
     pub(crate) labels: Vec<String>,
+}
+
+impl Ready {
+    /// What it says of rows, which it is given as they are and as tokens: one list of logits each. The bar counts
+    /// them.
+    ///
+    /// # Errors
+    /// As the model fails on a row.
+    pub(crate) fn logits(
+        &self,
+        base: &Base,
+        examples: &[Example],
+        rows: &[Row],
+        bar: &ProgressBar,
+    ) -> Result<Vec<Vec<f32>>> {
+        let tokens = TrainSettings::default().batch_tokens;
+        let done = |done: usize| bar.inc(done as u64);
+        Ok(match self.classifier.prompt {
+            Some(_) => self.classifier.ask(&base.tokenizer, examples, tokens, done)?,
+            None => self.classifier.evaluate(rows, tokens, done)?,
+        })
+    }
 }
 
 /// A model with its tokenizer, by the name it was asked for.
@@ -71,6 +95,26 @@ impl Adapter {
         let asked = flags.max_length.or(own).unwrap_or_else(|| DataRecipe::new("").max_length);
         let tokens = classifier.adapter.prompt_tokens() + classifier.adapter.prefix_tokens();
         asked.min(classifier.backbone.shape().positions.saturating_sub(tokens))
+    }
+
+    /// What it was trained for: as its card says, or for another program's, its other files.
+    ///
+    /// # Errors
+    /// If its model cannot be found, or a file cannot be read.
+    pub(crate) fn task(&self, flags: &ModelFlags, session: &Session) -> Result<Task> {
+        match &self.card {
+            Some(card) => Ok(card.task),
+            None => Ok(Trained::task(&self.folder, &session.model_folder(&self.model_name(flags)?)?)?),
+        }
+    }
+
+    /// How rows of a language model were tokenised for it.
+    pub(crate) fn text_settings(&self) -> LmSettings {
+        let own = self.recipe.as_ref().map(|recipe| LmSettings {
+            max_length: recipe.data.max_length,
+            train_on_prompt: recipe.data.train_on_prompt,
+        });
+        own.unwrap_or_default()
     }
 
     /// The columns that its recipe names.

@@ -6,10 +6,10 @@ use crate::flags::ModelFlags;
 use crate::session::Session;
 use anyhow::{Result, bail};
 use offshoot::core::Device;
-use offshoot::models::{LoadOptions, Model, Task, TextStream};
+use offshoot::models::{LoadOptions, Model, Task};
 use offshoot::train::checkpoint::{Card, load_language_model};
 use offshoot::train::generate::{Decode, Generator};
-use offshoot::train::{self, LanguageModel, TextTools};
+use offshoot::train::{LanguageModel, TextTools};
 use serde_json::Value;
 use std::path::PathBuf;
 
@@ -93,7 +93,7 @@ impl Language {
 
     /// Decodes a row's tokens as they come, without special ones.
     pub(crate) fn stream(&self) -> Box<dyn Decode + '_> {
-        Box::new(Stream(self.tools.tokenizer.stream(true)))
+        Box::new(self.tools.tokenizer.stream(true))
     }
 }
 
@@ -115,16 +115,4 @@ fn check_names(adapters: &[Adapter]) -> Result<()> {
 fn on_turns(card: &Card) -> bool {
     let layout = card.recipe.pointer("/data/instruct/layout").and_then(Value::as_str);
     card.task == Task::LanguageModel && layout != Some("text")
-}
-
-struct Stream<'a>(TextStream<'a>);
-
-impl Decode for Stream<'_> {
-    fn push(&mut self, id: u32) -> train::Result<String> {
-        Ok(self.0.push(id)?)
-    }
-
-    fn finish(self: Box<Self>) -> train::Result<String> {
-        Ok(self.0.finish()?)
-    }
 }

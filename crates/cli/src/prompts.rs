@@ -4,8 +4,10 @@ use crate::language::Language;
 use anyhow::{Context, Result, bail};
 use offshoot::models::Message;
 use offshoot::train::data::instruct::{Content, LmExample, LmLoadOptions, load};
-use offshoot::train::instruct::{LmEncoder, LmSettings};
+use offshoot::train::instruct::LmSettings;
+use offshoot::train::{TextRows, TrainSettings};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
 
@@ -62,45 +64,97 @@ impl Prompts {
         Ok((Self { file: dataset.file, rows: dataset.examples }, dataset.guess))
     }
 
-    /// Turns them into tokens. A row without an adapter's name uses the adapter if there is only one.
+    /// Turns them into tokens, with what a saved prompt puts around them. A row without an adapter's name uses the
+    /// adapter if there is only one. `written` is how many tokens are to follow.
     ///
     /// # Errors
     /// Rows that name no adapter where there are several, or one that is not there; templates that refuse.
-    pub(crate) fn encode(self, language: &Language, templating: Templating) -> Result<Vec<Prompt>> {
-        let tools = &language.tools;
-        if templating == Templating::Always && tools.template.is_none() {
+    pub(crate) fn encode(
+        self,
+        language: &Language,
+        templating: Templating,
+        written: usize,
+    ) -> Result<Vec<Prompt>> {
+        if templating == Templating::Always && language.tools.template.is_none() {
             bail!("{} has no chat template, which --chat asks for; leave it out", language.name);
         }
-        let settings = LmSettings { max_length: usize::MAX, train_on_prompt: false };
-        let encoder = |template| LmEncoder::new(&tools.tokenizer, template, &tools.special, settings);
-        let (plain, templated) = (encoder(None)?, encoder(tools.template.as_ref())?);
-        let mut prompts = Vec::with_capacity(self.rows.len());
-        for mut row in self.rows {
+        let mut rows = Vec::with_capacity(self.rows.len());
+        for row in self.rows {
             let at = |error: anyhow::Error| error.context(format!("{}, line {}", self.file, row.line));
             let adapter = choose(language, row.adapter.as_deref()).map_err(at)?;
-            let turns = match templating {
-                Templating::Always => true,
-                Templating::Never => false,
-                Templating::AsTrained => {
-                    matches!(row.content, Content::Messages(_))
-                        || adapter.is_some_and(|adapter| language.adapters[adapter].turns)
-                }
-            };
-            let said = said(&row.content);
-            if let (true, Content::Text(prompt)) = (turns, &mut row.content) {
-                // Plain text would be taken as it is: as a turn it is a prompt without its completion.
-                let prompt = std::mem::take(prompt);
-                row.content = Content::Completion { prompt, completion: String::new() };
-            }
-            let (encoder, line) = (if turns { templated } else { plain }, row.line);
-            let mut ids = encoder.prompts(&self.file, &[row], usize::MAX)?.concat();
-            if ids.is_empty() {
-                // A text from nothing: many models have no token of their own that begins one.
-                ids.extend(tools.special.bos.or(tools.special.eos.first().copied()));
-            }
-            prompts.push(Prompt { said, line, adapter, ids });
+            rows.push(Asked::new(language, row, adapter, templating));
         }
-        Ok(prompts)
+        let positions = language.model.backbone.shape().positions;
+        let most = positions.saturating_sub(written).max(positions / 2);
+        // Rows of one kind together: what is needed to find examples near to them is computed once.
+        let mut kinds: BTreeMap<(Option<usize>, bool), Vec<usize>> = BTreeMap::new();
+        for (at, row) in rows.iter().enumerate() {
+            kinds.entry((row.adapter, row.turns)).or_default().push(at);
+        }
+        let mut prompts: Vec<Option<Prompt>> = rows.iter().map(|_| None).collect();
+        for ((adapter, turns), places) in kinds {
+            let examples: Vec<LmExample> = places.iter().map(|&at| rows[at].row.clone()).collect();
+            let kind = Kind { language, adapter, turns, most };
+            for (at, ids) in places.into_iter().zip(kind.ids(&self.file, &examples)?) {
+                prompts[at] =
+                    Some(Prompt { said: rows[at].said.clone(), line: rows[at].row.line, adapter, ids });
+            }
+        }
+        Ok(prompts.into_iter().flatten().collect())
+    }
+}
+
+/// A row, and how it is to be asked.
+struct Asked {
+    row: LmExample,
+    said: Value,
+    adapter: Option<usize>,
+    /// Whether it goes through the chat template.
+    turns: bool,
+}
+
+impl Asked {
+    fn new(language: &Language, mut row: LmExample, adapter: Option<usize>, templating: Templating) -> Self {
+        let turns = match templating {
+            Templating::Always => true,
+            Templating::Never => false,
+            Templating::AsTrained => {
+                matches!(row.content, Content::Messages(_))
+                    || adapter.is_some_and(|adapter| language.adapters[adapter].turns)
+            }
+        };
+        let said = said(&row.content);
+        if let (true, Content::Text(prompt)) = (turns, &mut row.content) {
+            // Plain text would be taken as it is: as a turn it is a prompt without its completion.
+            let prompt = std::mem::take(prompt);
+            row.content = Content::Completion { prompt, completion: String::new() };
+        }
+        Self { row, said, adapter, turns }
+    }
+}
+
+/// Rows that are asked in one way.
+struct Kind<'a> {
+    language: &'a Language,
+    adapter: Option<usize>,
+    turns: bool,
+    /// Examples of a saved prompt are left out where there are more tokens.
+    most: usize,
+}
+
+impl Kind<'_> {
+    /// The tokens of each row.
+    fn ids(&self, file: &str, examples: &[LmExample]) -> Result<Vec<Vec<u32>>> {
+        let tools = &self.language.tools;
+        let settings = LmSettings { max_length: usize::MAX, train_on_prompt: false };
+        let rows = TextRows { tools, chat: self.turns, file, examples, settings };
+        let grown = self.adapter.map(|adapter| &self.language.adapters[adapter].grown);
+        let mut all = rows.prompts(grown, self.most, TrainSettings::default().batch_tokens)?;
+        for ids in all.iter_mut().filter(|ids| ids.is_empty()) {
+            // A text from nothing: many models have no token of their own that begins one.
+            ids.extend(tools.special.bos.or(tools.special.eos.first().copied()));
+        }
+        Ok(all)
     }
 }
 

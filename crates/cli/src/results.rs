@@ -1,8 +1,8 @@
 //! Reports as people read them.
 
 use crate::table;
-use crate::text::{bytes, count, percent, seconds, share};
-use offshoot::train::{Comparison, Metrics, RunReport, Score};
+use crate::text::{bytes, count, percent, seconds, share, some};
+use offshoot::train::{Comparison, Metrics, RunReport, Score, Shots, TextMetrics};
 
 const HEADER: [&str; 8] =
     ["method", "accuracy", "macro F1", "trained", "share", "training", "peak memory", "adapter"];
@@ -11,8 +11,14 @@ const HEADER: [&str; 8] =
 const TEXT_HEADER: [&str; 8] =
     ["method", "loss", "perplexity", "trained", "share", "training", "peak memory", "adapter"];
 
+/// What stands behind the perplexity where texts were generated.
+const WRITTEN_HEADER: [&str; 2] = ["exact match", "ROUGE-L"];
+
 /// A comparison's rows, and the floor as the last one where there is one.
 pub(crate) fn table(comparison: &Comparison) -> String {
+    if comparison.rows.iter().any(|row| row.generated.is_some()) {
+        return written_table(comparison);
+    }
     let rows = comparison.rows.iter().map(cells);
     match comparison.majority_baseline {
         Some(floor) => {
@@ -21,6 +27,22 @@ pub(crate) fn table(comparison: &Comparison) -> String {
         }
         None => table::table(&TEXT_HEADER, rows, 1),
     }
+}
+
+/// The table with what was generated.
+fn written_table(comparison: &Comparison) -> String {
+    let (before, after) = TEXT_HEADER.split_at(3);
+    let header = [before, &WRITTEN_HEADER, after].concat();
+    let written = |row: &RunReport| match row.generated {
+        Some(TextMetrics { exact_match, rouge_l, .. }) => [percent(exact_match), format!("{rouge_l:.3}")],
+        None => [String::new(), String::new()],
+    };
+    let cells = |row: &RunReport| {
+        let mut cells = cells(row);
+        cells.splice(3..3, written(row));
+        cells
+    };
+    table::table(&header, comparison.rows.iter().map(cells), 1)
 }
 
 fn cells(row: &RunReport) -> Vec<String> {
@@ -74,6 +96,8 @@ pub(crate) fn run(row: &RunReport) -> String {
     )];
     let parts = [("validation", row.validation), ("test", row.test)];
     lines.extend(parts.iter().filter_map(|(part, metrics)| Some(scored(part, &(*metrics)?))));
+    lines.extend(row.generated.iter().map(written));
+    lines.extend(row.shots.as_ref().and_then(shots));
     lines.join("\n")
 }
 
@@ -94,6 +118,24 @@ pub(crate) fn scored(part: &str, score: &Score) -> String {
             count(metrics.predicted as usize)
         ),
     }
+}
+
+/// `generated: exact match 2.0 %, ROUGE-L 0.312 on 50 rows`
+pub(crate) fn written(metrics: &TextMetrics) -> String {
+    let TextMetrics { exact_match, rouge_l, rows } = metrics;
+    let rows = some(*rows, "row");
+    format!("generated: exact match {}, ROUGE-L {rouge_l:.3} on {rows}", percent(*exact_match))
+}
+
+/// How many rows had no room for all examples; nothing if all had.
+pub(crate) fn shots(shots: &Shots) -> Option<String> {
+    let Shots { asked, rows, fewer, mean } = shots;
+    let (fewer_rows, rows) = (count(*fewer), count(*rows));
+    (*fewer > 0).then(|| {
+        format!(
+            "examples: {fewer_rows} of {rows} rows had no room for all {asked}, {mean:.1} in the mean (--max-length)"
+        )
+    })
 }
 
 /// What a row is judged by: the test rows, or those for validation where there are no test rows.
@@ -146,6 +188,20 @@ mod tests {
             lines[3].contains("failed") && lines[4].contains("| (majority class) |       50.0 % |"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn what_was_generated_has_its_columns() {
+        let generated = Some(TextMetrics { exact_match: 0.25, rouge_l: 0.5, rows: 8 });
+        let shots = Some(Shots { asked: 4, rows: 9, fewer: 2, mean: 3.5 });
+        let one = RunReport { generated, shots, ..row(0.5) };
+        let text = table(&Comparison::new(vec![one.clone(), row(0.6)], None, 100));
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(lines[0].contains("| exact match | ROUGE-L | trained |"), "{text}");
+        assert!(lines[2].contains("|      25.0 % |   0.500 |   1,000 |"), "{text}");
+        let text = run(&one);
+        assert!(text.contains("generated: exact match 25.0 %, ROUGE-L 0.500 on 8 rows"), "{text}");
+        assert!(text.contains("2 of 9 rows had no room for all 4, 3.5 in the mean"), "{text}");
     }
 
     #[test]

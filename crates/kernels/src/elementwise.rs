@@ -57,16 +57,6 @@ pub fn add_assign(out: &mut [f32], x: &[f32]) {
     );
 }
 
-/// `out *= x`.
-pub fn mul_assign(out: &mut [f32], x: &[f32]) {
-    update(
-        out,
-        x,
-        #[inline(always)]
-        |o, x| o * x,
-    );
-}
-
 /// `out += alpha x`.
 pub fn axpy(out: &mut [f32], alpha: f32, x: &[f32]) {
     update(

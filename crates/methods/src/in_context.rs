@@ -1,5 +1,5 @@
-//! In-context learning: the frozen decoder is shown a few labelled rows before the text, and the class whose
-//! word it finds likeliest is the answer.
+//! In-context learning: the frozen decoder is shown a few rows with their answers before the text. A classifier
+//! answers with the class whose word it finds likeliest, a language model writes the answer.
 //!
 //! Brown et al. 2020, <https://arxiv.org/abs/2005.14165>, section 2. With the tokens `w_1 ... w_n` of a
 //! class's word, the class scores `1/n sum_i log p(w_i | prompt, w_<i)`; calibration, Zhao et al. 2021,
@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 /// How `in-context` presents itself.
 pub const INFO: Info = Info {
     name: "in-context",
-    summary: "nothing trained: labelled examples before the text",
+    summary: "nothing trained: rows with their answers before the text",
     paper: "Brown et al. 2020, https://arxiv.org/abs/2005.14165",
     // Nothing is stepped.
     learning_rate: 0.0,
@@ -28,15 +28,16 @@ pub const INFO: Info = Info {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Labelled examples before each text. Default 4; 0 asks without any.
+    /// Rows that are shown with their answers before each text. Default 4; 0 asks without any.
     pub shots: usize,
     /// Which training rows they are. Default `random`.
     pub examples: Examples,
-    /// How a text is asked about, with `{text}` once. Default `Text: {text}\nLabel:`.
-    pub template: String,
-    /// The word of a class, where it is not the class's name.
+    /// How a text is asked about, with `{text}` once. Default `Text: {text}\nLabel:` to classify; a language
+    /// model is given the row's prompt as it is.
+    pub template: Option<String>,
+    /// The word of a class, where it is not the class's name. For classification alone.
     pub labels: BTreeMap<String, String>,
-    /// Whether the score of an empty text is taken away. Default yes.
+    /// Whether the score of an empty text is taken away. Default yes. For classification alone.
     pub calibrate: bool,
 }
 
@@ -44,7 +45,7 @@ pub struct Config {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Examples {
-    /// The same for all texts, drawn by the seed, as many of each class as can be.
+    /// The same for all texts, drawn by the seed; where there are classes, as many of each as can be.
     #[default]
     Random,
     /// Those nearest to each text, the nearest last.
@@ -56,7 +57,7 @@ impl Default for Config {
         Self {
             shots: 4,
             examples: Examples::default(),
-            template: "Text: {text}\nLabel:".into(),
+            template: None,
             labels: BTreeMap::new(),
             calibrate: true,
         }
@@ -66,7 +67,8 @@ impl Default for Config {
 impl Method for Config {
     fn build(&self, _target: &mut Target<'_>) -> Result<Box<dyn Adapter>> {
         check_size(INFO.name, "shots", self.shots, 0..=1024)?;
-        hard_prompt::check_template(INFO.name, "template", &self.template)?;
+        let mut template = self.template.iter();
+        template.try_for_each(|template| hard_prompt::check_template(INFO.name, "template", template))?;
         Ok(Box::new(NoAdapter))
     }
 }

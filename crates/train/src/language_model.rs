@@ -1,6 +1,6 @@
 //! The language-modelling task: a backbone with its adapter, and the output head that came with it.
 
-use crate::{Error, Result};
+use crate::{Error, Prompt, Result};
 use offshoot_core::{Adapter, Backbone, Device, Layout, Params, Pass, Rng, Tensor, Weight, forward};
 use offshoot_methods::{MethodConfig, Saves, Target};
 use offshoot_models::{Model, Task};
@@ -16,6 +16,8 @@ pub struct LanguageModel {
     pub method: MethodConfig,
     /// Everything that is trained.
     pub params: Params,
+    /// What stands around what it is asked, where the method trains nothing.
+    pub prompt: Option<Prompt>,
     device: Device,
 }
 
@@ -28,7 +30,7 @@ impl LanguageModel {
         if model.task != Task::LanguageModel || model.backbone.output_head().is_none() {
             return Err(Error::invalid("the model was loaded without its output head"));
         }
-        if matches!(method.saves(), Saves::Features | Saves::Prompt) {
+        if method.saves() == Saves::Features {
             let name = method.info().name;
             return Err(Error::invalid(format!(
                 "`{name}` classifies; it has no meaning for a language model"
@@ -43,7 +45,7 @@ impl LanguageModel {
         let mut target =
             Target { backbone: backbone.as_mut(), params: &mut params, rng: &mut rng, device: &device };
         let adapter = method.build(&mut target)?;
-        Ok(Self { backbone, adapter, method, params, device })
+        Ok(Self { backbone, adapter, method, params, prompt: None, device })
     }
 
     /// The model as it is.

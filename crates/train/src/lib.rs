@@ -26,9 +26,11 @@ mod rows;
 mod run;
 mod score;
 mod text_metrics;
+mod text_rows;
 mod text_tools;
 mod trained;
 mod trainer;
+mod written;
 
 pub use classifier::Classifier;
 pub use compare::{Ground, Watcher, compare};
@@ -50,6 +52,8 @@ pub use rows::{Lengths, Row, Tokens, bucketed, epoch_steps, micro_batches, pack}
 pub use run::Prepared;
 pub use score::{LmMetrics, Score};
 pub use text_metrics::{TextMetrics, exact_match, perplexity, rouge_l};
+pub use text_rows::{Shots, TextRows};
 pub use text_tools::TextTools;
 pub use trained::{OnBase, Trained};
 pub use trainer::{Event, Given, Learner, Outcome, Schedule, TrainSettings, measure, train};
+pub use written::Generate;

@@ -6,14 +6,17 @@ use crate::frozen::States;
 use crate::instruct::{LmEncoder, LmRow, LmSettings};
 use crate::language_model::LanguageModel;
 use crate::memory::{peak_rss, reset_peak_rss};
+use crate::prompting;
 use crate::recipe::Recipe;
 use crate::report::RunReport;
 use crate::rows::{Lengths, Tokens};
+use crate::text_metrics::TextMetrics;
+use crate::text_rows::{Shots, TextRows};
 use crate::text_tools::TextTools;
-use crate::trainer::{Event, Given, Learner, TrainSettings, train};
-use crate::{Error, Result, Score};
+use crate::trainer::{Event, Given, Learner, Outcome, TrainSettings, train};
+use crate::{Error, Generate, Result, Score};
 use offshoot_core::{Device, Rng};
-use offshoot_methods::MethodConfig;
+use offshoot_methods::{MethodConfig, Saves};
 use offshoot_models::{LoadOptions, Model, Task};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -32,8 +35,14 @@ pub struct LmPrepared {
     pub validation: Vec<LmRow>,
     /// Rows that are only measured on.
     pub test: Vec<LmRow>,
-    /// The test rows before they were tokenised, for generating from their prompts.
-    pub test_examples: Vec<LmExample>,
+    /// All these rows before they were tokenised, for what is written around them and from their prompts.
+    pub examples: LmSplit,
+    /// The file that they come from, for messages.
+    pub file: String,
+    /// How they are tokenised.
+    pub settings: LmSettings,
+    /// For how many test rows a text is generated too.
+    pub generate: Generate,
     /// Outputs of frozen blocks that runs may share.
     pub states: States,
     /// When the process started.
@@ -92,7 +101,10 @@ pub fn prepare_lm(recipe: &Recipe, folder: &Path, started: Instant) -> Result<(L
         train,
         validation,
         test,
-        test_examples: split.test,
+        examples: split,
+        file: dataset.file,
+        settings,
+        generate: recipe.data.generate,
         states: States::default(),
         started,
         startup: started.elapsed(),
@@ -142,11 +154,10 @@ impl LmPrepared {
     ) -> Result<RunReport> {
         self.check_lengths(grown)?;
         let startup_seconds = self.started.elapsed().as_secs_f64();
-        let (train_rows, validation) = (&self.train, &self.validation);
-        let given = Given { train: train_rows, validation, states: Some(&self.states) };
-        let outcome = train(grown, given, settings, watch)?;
+        let outcome = self.fit(grown, settings, watch)?;
         let start = Instant::now();
-        let test = self.measure(grown, settings)?;
+        let tested = self.tested(grown, settings)?;
+        let generated = self.generated(grown)?;
         let info = grown.method.info();
         let (trainable_parameters, total_parameters) = grown.sizes();
         let report = RunReport {
@@ -163,7 +174,9 @@ impl LmPrepared {
             startup_seconds,
             evaluate_seconds: start.elapsed().as_secs_f64(),
             peak_rss_bytes: peak_rss(),
-            test,
+            test: tested.map(|(score, _)| score),
+            generated,
+            shots: tested.and_then(|(_, shots)| shots),
             seed: Some(settings.seed),
             ..RunReport::default()
         };
@@ -175,16 +188,65 @@ impl LmPrepared {
     /// # Errors
     /// As the model fails on a row.
     pub fn untuned(&self, settings: &TrainSettings) -> Result<Option<Score>> {
-        self.measure(&LanguageModel::untuned(&self.model)?, settings)
+        let tested = self.tested(&LanguageModel::untuned(&self.model)?, settings)?;
+        Ok(tested.map(|(score, _)| score))
     }
 
-    fn measure(&self, grown: &LanguageModel, settings: &TrainSettings) -> Result<Option<Score>> {
-        match self.test.is_empty() {
-            true => Ok(None),
-            false => {
-                let cache = self.states.open(grown, self.test.first(), 1)?;
-                grown.score_known(&self.test, settings.batch_tokens, &cache).map(Some)
+    /// What the model as it is writes for test rows, if that was asked for.
+    ///
+    /// # Errors
+    /// If no test row has a prompt with an answer; as the model fails on a row.
+    pub fn untuned_text(&self) -> Result<Option<TextMetrics>> {
+        self.generated(&LanguageModel::untuned(&self.model)?)
+    }
+
+    /// Rows of this model's, of one part.
+    pub fn part<'a>(&'a self, examples: &'a [LmExample]) -> TextRows<'a> {
+        TextRows { tools: &self.tools, chat: true, file: &self.file, examples, settings: self.settings }
+    }
+
+    /// Trains, or chooses what is asked.
+    fn fit(
+        &self,
+        grown: &mut LanguageModel,
+        settings: &TrainSettings,
+        watch: &mut dyn FnMut(Event),
+    ) -> Result<Outcome> {
+        if grown.method.saves() != Saves::Prompt {
+            let (train_rows, validation) = (&self.train, &self.validation);
+            let given = Given { train: train_rows, validation, states: Some(&self.states) };
+            return train(grown, given, settings, watch);
+        }
+        let outcome = prompting::texts::choose(self, grown, settings, watch)?;
+        let validation = self.measure(grown, (&self.validation, &self.examples.validation), settings)?;
+        Ok(Outcome { validation: validation.map(|(score, _)| score), ..outcome })
+    }
+
+    fn tested(
+        &self,
+        grown: &LanguageModel,
+        settings: &TrainSettings,
+    ) -> Result<Option<(Score, Option<Shots>)>> {
+        self.measure(grown, (&self.test, &self.examples.test), settings)
+    }
+
+    fn generated(&self, grown: &LanguageModel) -> Result<Option<TextMetrics>> {
+        self.part(&self.examples.test).generate(grown, self.generate, &mut |_| ())
+    }
+
+    fn measure(
+        &self,
+        grown: &LanguageModel,
+        (rows, examples): (&[LmRow], &[LmExample]),
+        settings: &TrainSettings,
+    ) -> Result<Option<(Score, Option<Shots>)>> {
+        match (rows.is_empty(), &grown.prompt) {
+            (true, _) => Ok(None),
+            (false, None) => {
+                let cache = self.states.open(grown, rows.first(), 1)?;
+                Ok(Some((grown.score_known(rows, settings.batch_tokens, &cache)?, None)))
             }
+            (false, Some(_)) => self.part(examples).score(grown, settings.batch_tokens).map(Some),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::data::instruct::LmLoadOptions;
 use crate::data::{LoadOptions, SplitOptions};
-use crate::{Error, Result, TrainSettings};
+use crate::{Error, Generate, Result, TrainSettings};
 use offshoot_methods::MethodConfig;
 use offshoot_models::{Pooling, Task};
 use serde::{Deserialize, Serialize};
@@ -63,6 +63,9 @@ pub struct DataRecipe {
     /// How many rows go where.
     #[serde(default)]
     pub split: SplitOptions,
+    /// For how many test rows a language model also writes.
+    #[serde(default)]
+    pub generate: Generate,
 }
 
 /// Long enough for a paragraph; attention's cost grows with the square.
@@ -81,6 +84,7 @@ impl DataRecipe {
             load: LoadOptions::default(),
             instruct: LmLoadOptions::default(),
             split: SplitOptions::default(),
+            generate: Generate::default(),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What a run and a comparison report, as one JSON object each.
 
-use crate::Score;
 use crate::trainer::Outcome;
+use crate::{Score, Shots, TextMetrics};
 use serde::Serialize;
 
 /// One training run, or the means of one method over several seeds.
@@ -55,6 +55,12 @@ pub struct RunReport {
     pub validation: Option<Score>,
     /// Metrics on the test rows.
     pub test: Option<Score>,
+    /// Of what a language model writes for test rows, where that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub generated: Option<TextMetrics>,
+    /// How many examples the test rows were shown, where a prompt has some.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shots: Option<Shots>,
     /// The seed, in a single run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,
@@ -127,6 +133,7 @@ impl RunReport {
             final_loss: mean(|r| r.final_loss),
             validation: Score::mean(&runs.iter().filter_map(|r| r.validation).collect::<Vec<_>>()),
             test: Score::mean(&runs.iter().filter_map(|r| r.test).collect::<Vec<_>>()),
+            generated: TextMetrics::mean(&runs.iter().filter_map(|r| r.generated).collect::<Vec<_>>()),
             seed: None,
             seeds: runs,
             ..first

@@ -135,7 +135,7 @@ impl Prepared {
         match classifier.method.saves() {
             Saves::Features => self.solve(classifier, settings, watch),
             Saves::Prompt => {
-                let outcome = prompting::choose(self, classifier, settings, watch)?;
+                let outcome = prompting::classes::choose(self, classifier, settings, watch)?;
                 let rows = (self.validation.as_slice(), self.examples.validation.as_slice());
                 Ok(Outcome { validation: self.measure(classifier, rows, settings)?, ..outcome })
             }
@@ -178,7 +178,7 @@ impl Prepared {
             return Ok(None);
         }
         if let Some(prompt) = &classifier.prompt {
-            return prompting::measure(self, prompt, (rows, examples), settings).map(Some);
+            return prompting::classes::measure(self, prompt, examples, settings).map(Some);
         }
         let cache = self.states.open(classifier, rows.first(), 1)?;
         classifier.score_known(rows, settings.batch_tokens, &cache).map(Some)

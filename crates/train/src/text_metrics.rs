@@ -25,6 +25,13 @@ impl TextMetrics {
         let rows = sums.rows.max(1) as f64;
         Self { exact_match: sums.exact_match / rows, rouge_l: sums.rouge_l / rows, rows: sums.rows }
     }
+
+    /// The means of several runs on the same rows; none without any.
+    pub fn mean(runs: &[Self]) -> Option<Self> {
+        let mean = |value: fn(&Self) -> f64| runs.iter().map(value).sum::<f64>() / runs.len() as f64;
+        let first = runs.first()?;
+        Some(Self { exact_match: mean(|m| m.exact_match), rouge_l: mean(|m| m.rouge_l), rows: first.rows })
+    }
 }
 
 /// Whether two texts are the same but for spaces and line breaks around them. Case, punctuation and inner

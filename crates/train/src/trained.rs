@@ -40,7 +40,7 @@ impl Trained {
         let card = Card::read(folder)?;
         let task = match &card {
             Some(card) => card.task,
-            None => task(folder, base)?,
+            None => Self::task(folder, base)?,
         };
         let options = LoadOptions { task, pooling: card.map(|card| card.pooling), pickles };
         let model = Model::open(base, &options, device)?;
@@ -53,6 +53,14 @@ impl Trained {
         }
         let loaded = checkpoint::load_language_model(folder, &model, pickles)?;
         Ok(OnBase { trained: Self::LanguageModel(Box::new(loaded.grown)), model, notes: loaded.notes })
+    }
+
+    /// What an adapter of another program was trained for, as far as its files say.
+    ///
+    /// # Errors
+    /// If the folder holds no adapter, or a config cannot be read.
+    pub fn task(folder: &Path, base: &Path) -> Result<Task> {
+        task(folder, base)
     }
 
     /// The method's settings.

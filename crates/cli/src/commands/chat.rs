@@ -170,7 +170,11 @@ impl Talk<'_> {
 
     fn reply(&mut self) -> Result<String> {
         let system = self.system.iter().map(|text| Message::new("system", text.as_str()));
-        let said: Vec<_> = system.chain(self.turns.iter().cloned()).collect();
+        let mut said: Vec<_> = system.chain(self.turns.iter().cloned()).collect();
+        let adapter = self.adapter.and_then(|adapter| self.language.adapters.get(adapter));
+        if let Some(prompt) = adapter.and_then(|adapter| adapter.grown.prompt.as_ref()) {
+            said = prompt.turns(&said)?;
+        }
         let text = self.template.render(&said, true)?;
         let tools = &self.language.tools;
         self.asked += 1;

@@ -12,6 +12,7 @@ use anyhow::{Result, bail};
 use indicatif::ProgressBar;
 use offshoot::methods::{MethodConfig, Saves};
 use offshoot::models::Task;
+use offshoot::train::data::instruct::Layout;
 use offshoot::train::{
     self, Comparison, Event, Ground, Limits, LmPrepared, Prepared, Recipe, RunReport, States, Watcher,
 };
@@ -20,7 +21,8 @@ use std::path::{Path, PathBuf};
 const EXAMPLE: &str = "Examples:
   offshoot compare reviews.csv --model sentence-transformers/all-MiniLM-L6-v2
   offshoot compare reviews.csv --model ./my-bert --methods lora,head --train 2000 --test 500 --seeds 0,1,2
-  offshoot compare alpaca.json --task language-model --model ./SmolLM2-135M-Instruct --methods lora,prefix";
+  offshoot compare alpaca.json --task language-model --model ./SmolLM2-135M-Instruct --methods lora,in-context \
+    --generate 50";
 
 /// The arguments.
 #[derive(Debug, clap::Args)]
@@ -70,8 +72,9 @@ fn compare(args: &Args, session: &Session) -> Result<()> {
     let folder = session.model_folder(&recipe.model.name)?;
     let (mut prepared, briefing) = train::prepare(&recipe, &folder, session.started)?;
     prepared.states = States::new(Limits::of(&recipe.train, output.path()), true);
-    if args.methods.is_empty() && args.run.recipe.is_none() {
-        leave_out(&mut recipe, &prepared, session);
+    let asks = prepared.model.backbone.output_head().is_some();
+    if args.methods.is_empty() && args.run.recipe.is_none() && !asks {
+        leave_out(&mut recipe, "this model has no output head to ask", session);
     }
     recipe.methods.iter_mut().for_each(|method| method.resolve(prepared.model.backbone.shape()));
     session.console.say(&briefing::lines(&prepared, &briefing, &args.run.model.dtype)?);
@@ -86,14 +89,19 @@ fn compare_text(args: &Args, mut recipe: Recipe, output: &OutputFolder, session:
     prepared.states = States::new(Limits::of(&recipe.train, output.path()), true);
     recipe.data.instruct.layout = Some(briefing.layout);
     // Methods that only have a meaning for classes would be rows of failures.
-    let classifies = |method: &MethodConfig| {
-        matches!(method.saves(), Saves::Features | Saves::Prompt) || method.info().name == "head"
-    };
+    let classifies =
+        |method: &MethodConfig| method.saves() == Saves::Features || method.info().name == "head";
     recipe.methods.retain(|method| !classifies(method));
+    if args.methods.is_empty() && args.run.recipe.is_none() && briefing.layout == Layout::Text {
+        leave_out(&mut recipe, "plain text has no prompt to write around", session);
+    }
     recipe.methods.iter_mut().for_each(|method| method.resolve(prepared.model.backbone.shape()));
     session.console.say(&briefing::text_lines(&prepared, &briefing));
     if let Some(untuned) = prepared.untuned(&recipe.train)? {
         session.console.say(&results::scored("untuned", &untuned));
+    }
+    if let Some(written) = prepared.untuned_text()? {
+        session.console.say(&format!("untuned, {}", results::written(&written)));
     }
     output.write("recipe.toml", &recipe.to_toml()?)?;
     run_all(args, &prepared, &recipe, output, session)
@@ -133,14 +141,11 @@ impl Keep for LmPrepared {
     }
 }
 
-/// Of all methods, those that ask for words have no meaning on a model that predicts none.
-fn leave_out(recipe: &mut Recipe, prepared: &Prepared, session: &Session) {
-    if prepared.model.backbone.output_head().is_some() {
-        return;
-    }
+/// Of all methods, those that ask in words have no meaning where nothing can be asked, and why that is so.
+fn leave_out(recipe: &mut Recipe, reason: &str, session: &Session) {
     let asks = |method: &MethodConfig| method.saves() == Saves::Prompt;
     let out: Vec<&str> = recipe.methods.iter().filter(|m| asks(m)).map(|m| m.info().name).collect();
-    session.console.say(&format!("left out: {} (this model has no output head to ask)", out.join(", ")));
+    session.console.say(&format!("left out: {} ({reason})", out.join(", ")));
     recipe.methods.retain(|method| !asks(method));
 }
 
@@ -153,14 +158,12 @@ fn conclude(comparison: &Comparison, output: &OutputFolder, task: Task, session:
     let place = output.path().display();
     if let Some(method) = &comparison.recommended {
         console.show(&format!("\nRecommended: {method}, with {}.", comparison.reason))?;
-        let asks = MethodConfig::named(method)?.saves() == Saves::Prompt;
         let folder = format!("{place}/adapters/{method}");
-        let (verb, next) = match task {
-            _ if asks => ("Its prompt is", format!("{folder}/prompt.txt")),
-            Task::Classification => ("Use one with", format!("offshoot predict FILE --adapter {folder}")),
-            Task::LanguageModel => ("Use one with", format!("offshoot generate --adapter {folder} PROMPT")),
+        let next = match task {
+            Task::Classification => format!("offshoot predict FILE --adapter {folder}"),
+            Task::LanguageModel => format!("offshoot generate --adapter {folder} PROMPT"),
         };
-        console.show(&format!("\nreport.json, recipe.toml and the adapters are in {place}. {verb}"))?;
+        console.show(&format!("\nreport.json, recipe.toml and the adapters are in {place}. Use one with"))?;
         console.show(&format!("  {next}"))?;
     }
     console.json(comparison)?;

@@ -1,45 +1,61 @@
 //! `offshoot evaluate`: an adapter on labelled rows.
 
 use crate::adapters::{Adapter, Base, Ready};
-use crate::flags::{ColumnFlags, LabelFlags, MachineFlags, ModelFlags};
+use crate::failure::Usage;
+use crate::flags::{ColumnFlags, LabelFlags, MachineFlags, ModelFlags, WrittenFlags};
 use crate::progress;
 use crate::results::measured;
 use crate::session::Session;
 use crate::text::{count, plain, seconds};
-use anyhow::Result;
-use offshoot::train::data::{Labels, LoadOptions, load_with_labels};
-use offshoot::train::{Lengths, Metrics, Row, TrainSettings, encode, peak_rss};
+use anyhow::{Result, bail};
+use offshoot::models::Task;
+use offshoot::train::data::instruct::Layout;
+use offshoot::train::data::{Example, Labels, LoadOptions, load_with_labels};
+use offshoot::train::{Lengths, Metrics, Row, encode, peak_rss};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::time::Instant;
 
-const EXAMPLE: &str = "Example:
-  offshoot evaluate unseen.csv --adapter sentiment";
+const EXAMPLE: &str = "Examples:
+  offshoot evaluate unseen.csv --adapter sentiment
+  offshoot evaluate unseen.jsonl --adapter assistant --generate 50";
 
 /// The arguments.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub(crate) struct Args {
-    /// The labelled rows: a .csv, .tsv, .jsonl or .json file
+    /// The rows with their labels, or for a language model with their completions: a .csv, .tsv, .jsonl or .json file
     #[arg(value_name = "DATA")]
-    data: PathBuf,
+    pub(super) data: PathBuf,
 
     /// The folder that `offshoot train` wrote, or an adapter of peft or AdapterHub
     #[arg(long, value_name = "FOLDER")]
-    adapter: PathBuf,
+    pub(super) adapter: PathBuf,
+
+    /// How rows for a language model are laid out: messages, alpaca, completion or text [default: guessed]
+    #[arg(long, value_name = "LAYOUT", help_heading = "Data")]
+    pub(super) layout: Option<Layout>,
 
     /// Print one JSON object as the last line of stdout; what people read goes to stderr
     #[arg(long)]
     pub(crate) json: bool,
 
     #[command(flatten)]
-    model: ModelFlags,
+    pub(super) model: ModelFlags,
     #[command(flatten)]
-    columns: ColumnFlags,
+    pub(super) columns: ColumnFlags,
     #[command(flatten)]
-    labels: LabelFlags,
+    pub(super) labels: LabelFlags,
+    #[command(flatten)]
+    pub(super) written: WrittenFlags,
     #[command(flatten)]
     machine: MachineFlags,
+}
+
+/// Labelled rows, as they are and as tokens.
+struct Rows {
+    examples: Vec<Example>,
+    rows: Vec<Row>,
 }
 
 /// Measures the adapter.
@@ -52,18 +68,24 @@ pub(crate) fn run(args: &Args, session: &Session) -> Result<()> {
 
 fn evaluate(args: &Args, session: &Session) -> Result<()> {
     let adapter = Adapter::open(&args.adapter)?;
+    if adapter.task(&args.model, session)? == Task::LanguageModel {
+        return super::evaluate_text::evaluate(args, &adapter, session);
+    }
+    if args.written.given() || args.layout.is_some() {
+        bail!(Usage("--generate and --layout are for language models, and this adapter classifies".into()));
+    }
     let base = adapter.base(&args.model, session)?;
     let ready = adapter.load(&base, session)?;
     let rows = rows(args, &adapter, &base, &ready, session)?;
     let start = Instant::now();
-    let metrics = measure(&ready, &rows, session)?;
+    let metrics = measure(&base, &ready, &rows, session)?;
     let taken = start.elapsed().as_secs_f64();
     let name = ready.classifier.method.info().name;
     let summary = format!(
         "{} ({name} on {}), {} rows in {}\n{}",
         adapter.folder.display(),
         base.name,
-        count(rows.len()),
+        count(rows.rows.len()),
         seconds(taken),
         measured("test", &metrics)
     );
@@ -71,8 +93,8 @@ fn evaluate(args: &Args, session: &Session) -> Result<()> {
     session.console.json(&object(args, &base, &ready, &rows, (metrics, taken))?)
 }
 
-/// The labelled rows, tokenised.
-fn rows(args: &Args, adapter: &Adapter, base: &Base, ready: &Ready, session: &Session) -> Result<Vec<Row>> {
+/// The labelled rows, as they are and tokenised.
+fn rows(args: &Args, adapter: &Adapter, base: &Base, ready: &Ready, session: &Session) -> Result<Rows> {
     let mut columns = adapter.columns();
     args.columns.change(&mut columns);
     if args.labels.label.is_some() {
@@ -86,23 +108,24 @@ fn rows(args: &Args, adapter: &Adapter, base: &Base, ready: &Ready, session: &Se
     }
     let most = adapter.max_length(&args.columns, &ready.classifier);
     let rows = encode(&base.tokenizer, &dataset.examples, most)?;
-    session.say_cut(&rows, most);
-    Ok(rows)
+    if ready.classifier.prompt.is_none() {
+        session.say_cut(&rows, most);
+    }
+    Ok(Rows { examples: dataset.examples, rows })
 }
 
-fn measure(ready: &Ready, rows: &[Row], session: &Session) -> Result<Metrics> {
-    let bar = progress::rows(&session.console, "evaluating", rows.len());
-    let tokens = TrainSettings::default().batch_tokens;
-    let logits = ready.classifier.evaluate(rows, tokens, |done| bar.inc(done as u64))?;
+fn measure(base: &Base, ready: &Ready, rows: &Rows, session: &Session) -> Result<Metrics> {
+    let bar = progress::rows(&session.console, "evaluating", rows.rows.len());
+    let logits = ready.logits(base, &rows.examples, &rows.rows, &bar)?;
     bar.finish_and_clear();
-    Ok(Metrics::of(&logits, &rows.iter().map(|row| row.label).collect::<Vec<_>>()))
+    Ok(Metrics::of(&logits, &rows.rows.iter().map(|row| row.label).collect::<Vec<_>>()))
 }
 
 fn object(
     args: &Args,
     base: &Base,
     ready: &Ready,
-    rows: &[Row],
+    rows: &Rows,
     (metrics, taken): (Metrics, f64),
 ) -> Result<Value> {
     Ok(json!({
@@ -112,8 +135,8 @@ fn object(
         "adapter": args.adapter,
         "task": "classification",
         "dtype": args.model.dtype,
-        "test_rows": rows.len(),
-        "tokens": Lengths::of(rows).tokens,
+        "test_rows": rows.rows.len(),
+        "tokens": Lengths::of(&rows.rows).tokens,
         "labels": ready.labels,
         "evaluate_seconds": taken,
         "peak_rss_bytes": peak_rss(),

@@ -82,8 +82,8 @@ fn generate(args: &Args, session: &Session) -> Result<()> {
         (_, true) => Templating::Never,
         _ => Templating::AsTrained,
     };
-    let prompts = prompts.encode(&language, templating)?;
     let stop = args.generation.stop(&language.tools.special.eos);
+    let prompts = prompts.encode(&language, templating, stop.max_tokens)?;
     let request = |prompt: &Prompt| Request {
         row: prompt.line,
         prompt: prompt.ids.clone(),

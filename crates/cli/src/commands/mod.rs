@@ -3,6 +3,7 @@
 pub(crate) mod chat;
 pub(crate) mod compare;
 pub(crate) mod evaluate;
+mod evaluate_text;
 pub(crate) mod export;
 pub(crate) mod generate;
 pub(crate) mod inspect;

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use clap::builder::PossibleValuesParser;
 use offshoot::train::data::{Columns, Example, FORMATS, Format, Input, Table, read_table, read_table_from};
 use offshoot::train::files::atomic_write;
-use offshoot::train::{Row, TrainSettings, argmax, encode, softmax};
+use offshoot::train::{argmax, encode, softmax};
 use serde_json::json;
 use std::io::{self, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -155,10 +155,13 @@ fn predict(
 ) -> Result<Vec<Prediction>> {
     let ready = adapter.load(base, session)?;
     let most = adapter.max_length(&args.columns, &ready.classifier);
-    let rows = tokenised(base, inputs, most, session)?;
+    let examples: Vec<Example> = inputs.iter().map(example).collect();
+    let rows = encode(&base.tokenizer, &examples, most)?;
+    if ready.classifier.prompt.is_none() {
+        session.say_cut(&rows, most);
+    }
     let bar = progress::rows(&session.console, &adapter.name, rows.len());
-    let tokens = TrainSettings::default().batch_tokens;
-    let logits = ready.classifier.evaluate(&rows, tokens, |done| bar.inc(done as u64))?;
+    let logits = ready.logits(base, &examples, &rows, &bar)?;
     bar.finish_and_clear();
     let name = (args.adapters.len() > 1).then(|| adapter.name.clone());
     let prediction = |(logits, input): (Vec<f32>, &&Input)| Prediction {
@@ -170,16 +173,8 @@ fn predict(
     Ok(logits.into_iter().zip(inputs).map(prediction).collect())
 }
 
-fn tokenised(base: &Base, inputs: &[&Input], most: usize, session: &Session) -> Result<Vec<Row>> {
-    let example = |input: &&Input| Example {
-        text: input.text.clone(),
-        pair: input.pair.clone(),
-        label: 0,
-        line: input.line,
-    };
-    let rows = encode(&base.tokenizer, &inputs.iter().map(example).collect::<Vec<_>>(), most)?;
-    session.say_cut(&rows, most);
-    Ok(rows)
+fn example(input: &&Input) -> Example {
+    Example { text: input.text.clone(), pair: input.pair.clone(), label: 0, line: input.line }
 }
 
 fn deliver(args: &Args, predictions: Vec<Prediction>, session: &Session) -> Result<()> {

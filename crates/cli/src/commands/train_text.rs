@@ -28,6 +28,9 @@ pub(super) fn train(args: &Args, mut recipe: Recipe, session: &Session) -> Resul
     if let Some(untuned) = prepared.untuned(&recipe.train)? {
         session.console.say(&results::scored("untuned", &untuned));
     }
+    if let Some(written) = prepared.untuned_text()? {
+        session.console.say(&format!("untuned, {}", results::written(&written)));
+    }
     let mut progress =
         RunProgress::new(&session.console, grown.method.info().name.to_owned(), recipe.train.epochs, true);
     let report = prepared.train(&mut grown, &recipe.train, &mut |event| progress.event(event))?;
@@ -52,6 +55,12 @@ fn start(args: &Args, recipe: &Recipe, prepared: &LmPrepared, session: &Session)
         let pickles = args.run.model.pickle.pickles();
         let loaded = checkpoint::load_language_model(folder, &prepared.model, pickles)?;
         loaded.notes.iter().for_each(|note| session.console.say(&format!("note: {note}")));
+        if loaded.grown.prompt.is_some() {
+            let (folder, name) = (folder.display(), loaded.grown.method.info().name);
+            bail!(
+                "{folder}: `{name}` trained nothing, so there is nothing to train on from; choose a --method"
+            );
+        }
         return Ok(loaded.grown);
     }
     match recipe.methods.as_slice() {

@@ -7,6 +7,7 @@ mod generation;
 mod model;
 mod run;
 mod training;
+mod written;
 
 pub(crate) use base::BaseFlags;
 pub(crate) use data::{ColumnFlags, LabelFlags, SplitFlags};
@@ -14,6 +15,7 @@ pub(crate) use generation::GenerationFlags;
 pub(crate) use model::{MachineFlags, ModelFlags, PickleFlags};
 pub(crate) use run::{RunFlags, method_names};
 pub(crate) use training::{SizeFlags, TrainFlags};
+pub(crate) use written::WrittenFlags;
 
 fn change<T: Clone>(setting: &mut T, given: Option<&T>) {
     if let Some(given) = given {

@@ -1,6 +1,9 @@
 //! Everything that decides a run, as flags and as a recipe.
 
-use super::{ColumnFlags, LabelFlags, MachineFlags, ModelFlags, SizeFlags, SplitFlags, TrainFlags, change};
+use super::{
+    ColumnFlags, LabelFlags, MachineFlags, ModelFlags, SizeFlags, SplitFlags, TrainFlags, WrittenFlags,
+    change,
+};
 use crate::failure::Usage;
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -53,6 +56,8 @@ pub(crate) struct RunFlags {
     #[command(flatten)]
     pub(crate) split: SplitFlags,
     #[command(flatten)]
+    written: WrittenFlags,
+    #[command(flatten)]
     sizes: SizeFlags,
     #[command(flatten)]
     pub(crate) training: TrainFlags,
@@ -74,10 +79,14 @@ impl RunFlags {
         self.columns.change(&mut recipe.data.load.columns);
         self.labels.change(&mut recipe);
         self.split.change(&mut recipe.data);
+        self.written.change(&mut recipe.data.generate);
         self.training.change(&mut recipe.train);
         self.sizes.change(&mut recipe)?;
         for assignment in &self.overrides {
             recipe.set(assignment).map_err(|error| Usage(error.to_string()))?;
+        }
+        if recipe.task == Task::Classification && self.written.given() {
+            bail!(Usage("--generate is for language models; add --task language-model".into()));
         }
         Ok(recipe)
     }

@@ -1,6 +1,7 @@
 //! The real binary, from the outside.
 #![allow(clippy::unwrap_used, reason = "the lint's own exception covers test functions, not what they share")]
 
+mod asking;
 mod bad_input;
 mod commands;
 mod language;

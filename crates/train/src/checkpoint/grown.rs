@@ -46,7 +46,7 @@ impl<'a> From<&'a LanguageModel> for Grown<'a> {
             backbone: model.backbone.as_ref(),
             params: &model.params,
             task: Task::LanguageModel,
-            prompt: None,
+            prompt: model.prompt.as_ref(),
             pooling: None,
         }
     }

@@ -1,11 +1,12 @@
 //! Reading an adapter's folder, ours or a library's.
 
 use super::origin::{lone_file, of_file, of_lone_file};
+use super::save::PROMPT_FILES;
 use super::{Card, Pickles, read_json};
 use crate::classifier::Classifier;
 use crate::features::empty_head;
 use crate::language_model::LanguageModel;
-use crate::{Error, Result};
+use crate::{Error, Prompt, Result};
 use offshoot_core::nn::Head;
 use offshoot_core::{Rng, Weight};
 use offshoot_methods::formats::{self, CONFIG_FILE, Format, Imported, Tensors};
@@ -35,6 +36,14 @@ pub struct Loaded {
 /// If the folder holds no adapter, a file is damaged or in torch's own format where `pickles` does not allow
 /// that, a setting cannot be honoured, the adapter is for another base, or it has no head.
 pub fn load(folder: &Path, model: &Model, pickles: Pickles) -> Result<Loaded> {
+    if let Some((card, prompt)) = prompt(folder, model)? {
+        if card.labels.is_empty() {
+            return named(folder, Err("the card names no label, so there is nothing to tell apart"));
+        }
+        let mut classifier = Classifier::new(model, &card.method, card.labels.len(), 0)?;
+        classifier.prompt = Some(prompt);
+        return Ok(Loaded { classifier, card: Some(card), notes: Vec::new() });
+    }
     let (card, imported) = read(folder, model, pickles)?;
     if imported.head.is_empty() {
         return Err(Error::invalid(format!(
@@ -87,6 +96,11 @@ pub struct LmLoaded {
 /// # Errors
 /// As [`load`]; if the adapter has a classification head.
 pub fn load_language_model(folder: &Path, model: &Model, pickles: Pickles) -> Result<LmLoaded> {
+    if let Some((card, prompt)) = prompt(folder, model)? {
+        let mut grown = LanguageModel::new(model, &card.method, 0)?;
+        grown.prompt = Some(prompt);
+        return Ok(LmLoaded { grown, card: Some(card), notes: Vec::new() });
+    }
     let (card, imported) = read(folder, model, pickles)?;
     if !imported.head.is_empty() {
         let folder = folder.display();
@@ -109,6 +123,16 @@ fn head_fits(classifier: &Classifier, saved: &Tensors) -> bool {
     saved.len() == weights.len() && weights.iter().all(fits)
 }
 
+/// The card and the prompt of a folder whose method trained nothing; none if there is something trained.
+fn prompt(folder: &Path, model: &Model) -> Result<Option<(Card, Prompt)>> {
+    let Some(card) = Card::read(folder)?.filter(|card| card.method.saves() == Saves::Prompt) else {
+        return Ok(None);
+    };
+    named(folder, card.check(model))?;
+    let prompt = Prompt::read(&folder.join(PROMPT_FILES[0]), &card.labels)?;
+    Ok(Some((card, prompt)))
+}
+
 /// The card and the content of a folder.
 fn read(folder: &Path, model: &Model, pickles: Pickles) -> Result<(Option<Card>, Imported)> {
     let card = Card::read(folder)?;
@@ -118,7 +142,7 @@ fn read(folder: &Path, model: &Model, pickles: Pickles) -> Result<(Option<Card>,
     if let Some(card) = card.as_ref().filter(|card| card.method.saves() == Saves::Prompt) {
         let (folder, name) = (folder.display(), card.method.info().name);
         return Err(Error::invalid(format!(
-            "{folder}: `{name}` trained nothing, so there is no adapter to load; its prompt is in prompt.txt"
+            "{folder}: `{name}` trained nothing, so there is nothing to train on from; choose a new prompt with --method {name}"
         )));
     }
     let checkpoint = card.as_ref().filter(|card| card.method.saves() == Saves::Checkpoint);

@@ -41,13 +41,17 @@ use std::path::Path;
 /// Reads a JSON file of bounded size.
 pub(crate) fn read_json(path: &Path) -> Result<Value> {
     // A configuration has a few kilobytes; a recipe inside the card not many more.
-    const LARGEST: u64 = 16 << 20;
+    read_json_up_to(path, 16 << 20)
+}
+
+/// Reads a JSON file of so many bytes at most.
+pub(crate) fn read_json_up_to(path: &Path, largest: u64) -> Result<Value> {
     let failed = |reason: String| Error::invalid(format!("{}: {reason}", path.display()));
     let file = File::open(path).map_err(|error| failed(error.to_string()))?;
     let mut text = Vec::new();
-    file.take(LARGEST + 1).read_to_end(&mut text).map_err(|error| failed(error.to_string()))?;
-    if text.len() as u64 > LARGEST {
-        return Err(failed(format!("larger than {LARGEST} bytes; is it the right file?")));
+    file.take(largest + 1).read_to_end(&mut text).map_err(|error| failed(error.to_string()))?;
+    if text.len() as u64 > largest {
+        return Err(failed(format!("larger than {largest} bytes; is it the right file?")));
     }
     serde_json::from_slice(&text).map_err(|error| failed(format!("damaged, or no JSON: {error}")))
 }

@@ -3,6 +3,7 @@
 use super::stage::{MODEL_CONFIG, Stage};
 use super::{CARD_FILE, Card, Grown};
 use crate::files::{self, atomic_write};
+use crate::prompting::LARGEST;
 use crate::{Error, Prompt, Result};
 use offshoot_methods::Saves;
 use offshoot_methods::formats::{self, Export, Files, NamedTensor};
@@ -95,7 +96,13 @@ fn write_adapter(stage: &mut Stage, content: &Files) -> Result<()> {
 fn write_prompt(stage: &mut Stage, prompt: &Prompt) -> Result<()> {
     let [json, text] = PROMPT_FILES;
     let value = serde_json::to_value(prompt).map_err(|error| Error::invalid(format!("{json}: {error}")))?;
-    write_json(&stage.file(json)?, &value)?;
+    let file = stage.file(json)?;
+    write_json(&file, &value)?;
+    if fs::metadata(&file).is_ok_and(|about| about.len() > LARGEST) {
+        let reason =
+            "the training rows to choose examples from are too large to save; train on fewer with --train";
+        return Err(Error::invalid(format!("{json}: {reason}")));
+    }
     Ok(atomic_write(&stage.file(text)?, |out| out.write_all(format!("{}\n", prompt.text()).as_bytes()))?)
 }
 

@@ -1,6 +1,7 @@
 //! The text of a row as it grows, and the strings that end it.
 
 use crate::Result;
+use offshoot_models::TextStream;
 
 /// Tokens to text, one by one. A tokenizer gives one of these to each row.
 pub trait Decode {
@@ -15,6 +16,16 @@ pub trait Decode {
     /// # Errors
     /// As [`push`](Self::push).
     fn finish(self: Box<Self>) -> Result<String>;
+}
+
+impl Decode for TextStream<'_> {
+    fn push(&mut self, id: u32) -> Result<String> {
+        Ok(TextStream::push(self, id)?)
+    }
+
+    fn finish(self: Box<Self>) -> Result<String> {
+        Ok(TextStream::finish(*self)?)
+    }
 }
 
 /// A text that ends where the first stop string to be complete begins. What could be the beginning of one is held back.

@@ -40,7 +40,7 @@ impl Whole {
 }
 
 /// Cuts the middle out of a prompt that is longer than `most` tokens, as [`Whole::cut`] does.
-pub(super) fn cut_prompt(ids: &mut Vec<u32>, most: usize) -> bool {
+pub(crate) fn cut_prompt(ids: &mut Vec<u32>, most: usize) -> bool {
     let gone = ids.len().saturating_sub(most);
     if gone > 0 {
         let head = most / 4;

@@ -2,6 +2,7 @@
 
 use super::LmRow;
 use super::cut::{Whole, cut_prompt};
+use super::frame::Frame;
 use super::render::{self, NO_TEMPLATE, Prompt};
 use crate::data::Problems;
 use crate::data::instruct::{Content, LmExample};
@@ -30,14 +31,14 @@ impl Default for LmSettings {
 /// Turns rows into tokens for one model.
 #[derive(Clone, Copy, Debug)]
 pub struct LmEncoder<'a> {
-    tokenizer: &'a Tokenizer,
-    template: Option<&'a ChatTemplate>,
+    pub(super) tokenizer: &'a Tokenizer,
+    pub(super) template: Option<&'a ChatTemplate>,
     special: &'a SpecialTokens,
     settings: LmSettings,
 }
 
 /// Why a row cannot be tokenised.
-type Reason<T> = std::result::Result<T, String>;
+pub(super) type Reason<T> = std::result::Result<T, String>;
 
 impl<'a> LmEncoder<'a> {
     /// An encoder; `template` is the model's, if it has one.
@@ -67,16 +68,7 @@ impl<'a> LmEncoder<'a> {
     /// # Errors
     /// Rows that cannot be tokenised: all counted, the first named with their lines.
     pub fn rows(&self, file: &str, examples: &[LmExample]) -> Result<Vec<LmRow>> {
-        let mut problems = Problems::new(file);
-        let mut rows = Vec::with_capacity(examples.len());
-        for example in examples {
-            match self.row(example) {
-                Ok(row) => rows.push(row),
-                Err(reason) => problems.push(usize::try_from(example.line).unwrap_or(usize::MAX), reason),
-            }
-        }
-        problems.check()?;
-        Ok(rows)
+        each(file, examples, |_, example| self.row(example, &Frame::NONE))
     }
 
     /// The tokens to generate from, for each row: its prompt through the template, or as it is. More than
@@ -85,31 +77,24 @@ impl<'a> LmEncoder<'a> {
     /// # Errors
     /// As [`LmEncoder::rows`].
     pub fn prompts(&self, file: &str, examples: &[LmExample], most: usize) -> Result<Vec<Vec<u32>>> {
-        let mut problems = Problems::new(file);
-        let mut prompts = Vec::with_capacity(examples.len());
-        for example in examples {
-            match self.prompt(&example.content) {
-                Ok(mut ids) => {
-                    cut_prompt(&mut ids, most);
-                    prompts.push(ids);
-                }
-                Err(reason) => problems.push(usize::try_from(example.line).unwrap_or(usize::MAX), reason),
-            }
-        }
-        problems.check()?;
-        Ok(prompts)
+        each(file, examples, |_, example| {
+            let mut ids = self.prompt(&example.content, &Frame::NONE)?;
+            cut_prompt(&mut ids, most);
+            Ok(ids)
+        })
     }
 
-    fn row(&self, example: &LmExample) -> Reason<LmRow> {
+    /// A row in a frame, whose examples are not predicted.
+    pub(super) fn row(&self, example: &LmExample, frame: &Frame<'_>) -> Reason<LmRow> {
         let mut whole = match &example.content {
-            Content::Messages(turns) => self.conversation(turns)?,
+            Content::Messages(turns) => self.conversation(&frame.turns(turns), frame.examples().len())?,
             Content::Text(_) => {
-                let mut ids = self.prompt(&example.content)?;
+                let mut ids = self.prompt(&example.content, frame)?;
                 ids.push(self.eos());
                 Whole { predicted: vec![true; ids.len()], ids, prompt: 0 }
             }
             Content::Alpaca { output: completion, .. } | Content::Completion { completion, .. } => {
-                let prompt = self.prompt(&example.content)?;
+                let prompt = self.prompt(&example.content, frame)?;
                 self.completed(prompt, completion)?
             }
         };
@@ -133,15 +118,20 @@ impl<'a> LmEncoder<'a> {
         self.tokenizer.encode_plain(text).map_err(|error| error.to_string())
     }
 
-    fn prompt(&self, content: &Content) -> Reason<Vec<u32>> {
-        match render::prompt(content, self.template)? {
+    pub(super) fn prompt(&self, content: &Content, frame: &Frame<'_>) -> Reason<Vec<u32>> {
+        match render::prompt(content, self.template, frame)? {
             Prompt::Templated(text) => self.plain(&text),
-            Prompt::Raw(text) => {
-                let mut ids = self.tokenizer.start_tokens().map_err(|error| error.to_string())?;
-                ids.extend(self.plain(&text)?);
-                Ok(ids)
-            }
+            Prompt::Raw(parts) => self.raw(&parts),
         }
+    }
+
+    /// The tokenizer's first tokens and those of some parts of a text.
+    pub(super) fn raw(&self, parts: &[String]) -> Reason<Vec<u32>> {
+        let mut ids = self.tokenizer.start_tokens().map_err(|error| error.to_string())?;
+        for part in parts {
+            ids.extend(self.plain(part)?);
+        }
+        Ok(ids)
     }
 
     /// A prompt, its completion and the end of the sequence.
@@ -155,14 +145,14 @@ impl<'a> LmEncoder<'a> {
         Ok(Whole { ids, predicted, prompt: length })
     }
 
-    /// A conversation: what the assistant says is predicted. If the template ends the last turn without a
+    /// A conversation: what the assistant says is predicted, but for its first `shown` turns. If the template ends the last turn without a
     /// special token, the end of the sequence is added, or the model would never learn to stop.
-    fn conversation(&self, turns: &[Message]) -> Reason<Whole> {
+    fn conversation(&self, turns: &[Message], shown: usize) -> Reason<Whole> {
         let template = self.template.ok_or(NO_TEMPLATE)?;
         let rendered = template.render_masked(turns).map_err(|error| error.to_string())?;
         let (mut ids, spans) =
             self.tokenizer.encode_spans(&rendered.text).map_err(|error| error.to_string())?;
-        let mut predicted = overlap(&spans, &rendered.assistant);
+        let mut predicted = overlap(&spans, rendered.assistant.get(shown..).unwrap_or_default());
         let prompt = predicted.iter().position(|&predicted| predicted);
         let prompt = prompt.ok_or("the template leaves out all that the assistant says")?;
         if turns.last().is_some_and(Message::is_assistant) && !self.ends(&ids, &spans, &rendered.text) {
@@ -178,6 +168,24 @@ impl<'a> LmEncoder<'a> {
         let last = (0..ids.len()).rev().find(|&at| !blank(&spans[at])).map(|at| ids[at]);
         last.is_some_and(|id| self.special.eos.contains(&id) || self.tokenizer.is_special(id))
     }
+}
+
+/// Something of each row, with its place; rows of which it cannot be had are reported together.
+pub(super) fn each<T>(
+    file: &str,
+    examples: &[LmExample],
+    mut of: impl FnMut(usize, &LmExample) -> Reason<T>,
+) -> Result<Vec<T>> {
+    let mut problems = Problems::new(file);
+    let mut all = Vec::with_capacity(examples.len());
+    for (at, example) in examples.iter().enumerate() {
+        match of(at, example) {
+            Ok(one) => all.push(one),
+            Err(reason) => problems.push(usize::try_from(example.line).unwrap_or(usize::MAX), reason),
+        }
+    }
+    problems.check()?;
+    Ok(all)
 }
 
 /// For each span, whether it shares a byte with one of the ranges; both are in order.

@@ -12,9 +12,14 @@
 
 mod cut;
 mod encoder;
+mod frame;
+mod framed;
 mod render;
 
+pub(crate) use cut::cut_prompt;
 pub use encoder::{LmEncoder, LmSettings};
+pub(crate) use frame::{Frame, demonstration};
+pub(crate) use framed::Head;
 
 use crate::rows::Tokens;
 

@@ -1,5 +1,6 @@
 //! From what a row says to the texts that are tokenised.
 
+use super::frame::Frame;
 use crate::data::instruct::Content;
 use offshoot_models::{ChatTemplate, Message};
 
@@ -7,28 +8,43 @@ use offshoot_models::{ChatTemplate, Message};
 pub(super) enum Prompt {
     /// Through a template: its special tokens are in the text.
     Templated(String),
-    /// As it is: the tokenizer's first tokens go before it.
-    Raw(String),
+    /// As it is, in parts that are tokenised apart: the tokenizer's first tokens go before them.
+    Raw(Vec<String>),
 }
 
 /// The text that a row's completion follows.
-pub(super) fn prompt(content: &Content, template: Option<&ChatTemplate>) -> Result<Prompt, String> {
+pub(super) fn prompt(
+    content: &Content,
+    template: Option<&ChatTemplate>,
+    frame: &Frame<'_>,
+) -> Result<Prompt, String> {
     let ask = |template: &ChatTemplate, turns: &[Message]| {
-        template.render(turns, true).map(Prompt::Templated).map_err(|error| error.to_string())
+        template.render(&frame.turns(turns), true).map(Prompt::Templated).map_err(|error| error.to_string())
     };
     match (content, template) {
-        (Content::Alpaca { instruction, input, .. }, Some(template)) => {
-            ask(template, &[Message::user(question(instruction, input))])
-        }
-        (Content::Alpaca { instruction, input, .. }, None) => Ok(Prompt::Raw(alpaca(instruction, input))),
-        (Content::Completion { prompt, .. }, Some(template)) => ask(template, &[Message::user(prompt)]),
-        (Content::Completion { prompt, .. }, None) => Ok(Prompt::Raw(prompt.clone())),
         (Content::Messages(turns), Some(template)) => {
             let answered = turns.last().is_some_and(Message::is_assistant);
             ask(template, &turns[..turns.len() - usize::from(answered)])
         }
         (Content::Messages(_), None) => Err(NO_TEMPLATE.to_owned()),
-        (Content::Text(text), _) => Ok(Prompt::Raw(text.clone())),
+        (Content::Text(text), _) => Ok(Prompt::Raw(frame.raw(text))),
+        (content, Some(template)) => ask(template, &[Message::user(asked(content, true, frame))]),
+        (content, None) => Ok(Prompt::Raw(frame.raw(&asked(content, false, frame)))),
+    }
+}
+
+/// What a row asks, in the place of a frame's `{text}`; of a conversation, all that the user says.
+pub(super) fn asked(content: &Content, chat: bool, frame: &Frame<'_>) -> String {
+    match content {
+        // Another template stands in the place of Alpaca's.
+        Content::Alpaca { instruction, input, .. } if !chat && frame.keeps() => alpaca(instruction, input),
+        Content::Alpaca { instruction, input, .. } => question(instruction, input),
+        Content::Completion { prompt, .. } => prompt.clone(),
+        Content::Messages(turns) => {
+            let said = turns.iter().filter(|turn| turn.role == "user").map(|turn| turn.content.as_str());
+            said.collect::<Vec<_>>().join("\n")
+        }
+        Content::Text(text) => text.clone(),
     }
 }
 

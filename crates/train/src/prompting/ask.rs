@@ -4,7 +4,8 @@ use super::likelihood::Likelihood;
 use super::prompt::{Demonstration, Prompt, text_of};
 use crate::data::Example;
 use crate::{Metrics, Result};
-use offshoot_models::{Model, Tokenizer};
+use offshoot_core::Backbone;
+use offshoot_models::Tokenizer;
 use std::collections::BTreeMap;
 
 /// The most tokens of a prompt, where the model has positions for more: what is longer is cut, see
@@ -26,11 +27,15 @@ impl<'a> Asker<'a> {
     ///
     /// # Errors
     /// If the model has no output head, or the words cannot be told apart.
-    pub(crate) fn new(model: &'a Model, tokenizer: &'a Tokenizer, prompt: &'a Prompt) -> Result<Self> {
-        let likelihood = Likelihood::new(model.backbone.as_ref())?;
+    pub(crate) fn new(
+        backbone: &'a dyn Backbone,
+        tokenizer: &'a Tokenizer,
+        prompt: &'a Prompt,
+    ) -> Result<Self> {
+        let likelihood = Likelihood::new(backbone)?;
         let answers = prompt.answers(tokenizer)?;
         let longest = answers.iter().map(Vec::len).max().unwrap_or(0);
-        let most = model.backbone.shape().positions.min(MOST_TOKENS).saturating_sub(longest);
+        let most = backbone.shape().positions.min(MOST_TOKENS).saturating_sub(longest);
         Ok(Self { likelihood, tokenizer, prompt, answers, most })
     }
 
@@ -45,7 +50,7 @@ impl<'a> Asker<'a> {
     /// # Errors
     /// As the model fails on a text.
     pub(crate) fn scores(&self, texts: &[String], shown: &[Vec<Demonstration>]) -> Result<Vec<Vec<f64>>> {
-        let examples = |row: usize| shown.get(row).unwrap_or(&self.prompt.examples);
+        let examples = |row: usize| shown.get(row).map_or(self.prompt.fixed(), Vec::as_slice);
         let mut prompts = Vec::with_capacity(texts.len());
         // Texts with the same examples share an empty one.
         let (mut empty, mut empty_of) = (BTreeMap::new(), Vec::new());
@@ -69,15 +74,22 @@ impl<'a> Asker<'a> {
         Ok(scores)
     }
 
+    /// The scores as logits.
+    ///
+    /// # Errors
+    /// As the model fails on a text.
+    pub(crate) fn logits(&self, texts: &[String], shown: &[Vec<Demonstration>]) -> Result<Vec<Vec<f32>>> {
+        let scores = self.scores(texts, shown)?;
+        Ok(scores.iter().map(|row| row.iter().map(|&score| score as f32).collect()).collect())
+    }
+
     /// Metrics on labelled texts.
     ///
     /// # Errors
     /// As the model fails on a text.
     pub(crate) fn metrics(&self, examples: &[Example], shown: &[Vec<Demonstration>]) -> Result<Metrics> {
         let texts: Vec<String> = examples.iter().map(text_of).collect();
-        let scores = self.scores(&texts, shown)?;
-        let logits: Vec<Vec<f32>> =
-            scores.iter().map(|row| row.iter().map(|&score| score as f32).collect()).collect();
+        let logits = self.logits(&texts, shown)?;
         let labels: Vec<u32> = examples.iter().map(|example| example.label).collect();
         Ok(Metrics::of(&logits, &labels))
     }

@@ -1,20 +1,19 @@
-//! Which labelled rows are shown before a text.
+//! Which rows are shown before a text.
 
 use super::prompt::{Demonstration, Prompt, text_of};
 use crate::Result;
-use crate::classifier::Classifier;
 use crate::data::Example;
-use crate::rows::Row;
-use crate::run::Prepared;
-use offshoot_core::Rng;
-use offshoot_core::nn::Head;
-use offshoot_methods::MethodConfig;
-use offshoot_models::Pooling;
+use crate::rows::{Row, bucketed, pack};
+use offshoot_core::{Backbone, Mode, NoAdapter, Params, Pass, Rng, forward};
+use offshoot_models::Tokenizer;
 
-/// A row as it is shown.
+/// Texts are compared by so many of their first tokens.
+const MOST_TOKENS: usize = 512;
+
+/// A labelled row as it is shown.
 pub(super) fn shown(prompt: &Prompt, example: &Example) -> Demonstration {
-    let word = prompt.words.get(example.label as usize).cloned().unwrap_or_default();
-    Demonstration { text: text_of(example), word }
+    let answer = prompt.words.get(example.label as usize).cloned().unwrap_or_default();
+    Demonstration { text: text_of(example), answer }
 }
 
 /// Rows drawn at random, `count` of them or all there are: in turn one of each class that has any left. Their
@@ -34,29 +33,68 @@ pub(super) fn drawn(rows: &[Example], count: usize, rng: &mut Rng) -> Vec<usize>
     rng.permutation(drawn.len()).into_iter().map(|place| drawn[place]).collect()
 }
 
-/// For every row its nearest training rows by the cosine of mean final hidden states, the nearest last.
-pub(super) fn nearest(
-    prepared: &Prepared,
+/// The examples of each text where it has its own: those nearest by the cosine of mean final hidden states, the
+/// nearest last. Nothing where the prompt has the same for all. `tokens` bounds the micro-batches.
+///
+/// # Errors
+/// As the model fails on a text.
+pub(crate) fn nearest(
+    backbone: &dyn Backbone,
+    tokenizer: &Tokenizer,
     prompt: &Prompt,
-    rows: &[Row],
+    texts: &[String],
     tokens: usize,
 ) -> Result<Vec<Vec<Demonstration>>> {
-    let method = MethodConfig::named("in-context")?;
-    let head = Head::new(Vec::new());
-    let mut reader = Classifier::with_head(&prepared.model, &method, head, &mut Rng::new(0))?;
-    reader.pooling = Pooling::Mean;
-    let embed = |rows: &[Row]| -> Result<Vec<Vec<f32>>> {
-        Ok(reader.features(rows, tokens, |_| ())?.into_iter().map(unit).collect())
-    };
-    let (train, rows) = (embed(&prepared.train)?, embed(rows)?);
+    if prompt.nearest == 0 {
+        return Ok(Vec::new());
+    }
+    let embedder = Embedder { backbone, tokenizer, tokens };
+    let pool: Vec<&str> = prompt.examples.iter().map(|example| example.text.as_str()).collect();
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let (pool, rows) = (embedder.units(&pool)?, embedder.units(&texts)?);
     let of_row = |row: &Vec<f32>| {
         let mut near: Vec<(f32, usize)> =
-            train.iter().enumerate().map(|(place, other)| (dot(row, other), place)).collect();
+            pool.iter().enumerate().map(|(place, other)| (dot(row, other), place)).collect();
         near.sort_by(|a, b| b.0.total_cmp(&a.0));
         let near = near.into_iter().take(prompt.nearest).rev();
-        near.map(|(_, place)| shown(prompt, &prepared.examples.train[place])).collect()
+        near.map(|(_, place)| prompt.examples[place].clone()).collect()
     };
     Ok(rows.iter().map(of_row).collect())
+}
+
+/// A frozen model that tells how near texts are.
+struct Embedder<'a> {
+    backbone: &'a dyn Backbone,
+    tokenizer: &'a Tokenizer,
+    tokens: usize,
+}
+
+impl Embedder<'_> {
+    /// The mean final hidden state of each text, of length 1.
+    fn units(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>> {
+        let most = self.backbone.shape().positions.min(MOST_TOKENS);
+        let texts: Vec<_> = texts.iter().map(|text| (*text, None)).collect();
+        let mut rows = Vec::with_capacity(texts.len());
+        for encoded in self.tokenizer.encode_all(&texts, most)? {
+            // An empty text may have no token, and a row must have one.
+            let ids = if encoded.ids.is_empty() { vec![0] } else { encoded.ids };
+            let types = vec![0; ids.len()];
+            rows.push(Row { ids, types, label: 0, line: 0, truncated: encoded.truncated });
+        }
+        let (mut units, none) = (vec![Vec::new(); rows.len()], Params::new());
+        for indices in bucketed(&rows, self.tokens) {
+            let batch = pack(indices.iter().map(|&row| &rows[row]))?;
+            let mut pass = Pass::new(&batch, &NoAdapter, &none, Mode::Evaluate)?;
+            let hidden = forward(self.backbone, &mut pass)?;
+            let real: Vec<_> = (0..indices.len()).map(|row| pass.layout().real(row)).collect();
+            let means = hidden.segment_mean(&real)?;
+            let values = means.to_vec();
+            for (index, mean) in indices.iter().zip(values.chunks(means.cols().max(1))) {
+                units[*index] = unit(mean.to_vec());
+            }
+        }
+        Ok(units)
+    }
 }
 
 fn dot(a: &[f32], b: &[f32]) -> f32 {

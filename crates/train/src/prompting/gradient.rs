@@ -2,27 +2,11 @@
 
 use super::ask::Asker;
 use super::prompt::text_of;
+use super::tracked::Tracked;
+use crate::Result;
 use crate::data::Example;
 use crate::metrics::softmax;
-use crate::{Error, Result};
-use offshoot_core::{Adapter, Batch, Mode, ParamId, Params, Pass, Step, Tape, Tensor, forward};
-
-/// The first tokens of a prompt as rows that gradients reach.
-struct Rows {
-    tokens: usize,
-    /// `[p, d]`
-    rows: ParamId,
-}
-
-impl Adapter for Rows {
-    fn prompt_tokens(&self) -> usize {
-        self.tokens
-    }
-
-    fn prompt(&self, step: &Step<'_>) -> offshoot_core::Result<Option<Tensor>> {
-        Ok(Some(step.param(self.rows)))
-    }
-}
+use offshoot_core::{Tensor, forward};
 
 /// The gradient `[p, d]` of the mean cross-entropy of the rows' classes with respect to the embeddings of the
 /// trigger `ids`.
@@ -54,58 +38,37 @@ pub(super) fn trigger_gradient(asker: &Asker<'_>, ids: &[u32], rows: &[Example])
             slope.add(&empty, answer, weight)?;
         }
     }
-    slope.finish()
+    slope.tracked.finish()
 }
 
 /// A gradient that is being summed.
 struct Slope<'a> {
     asker: &'a Asker<'a>,
     /// What every prompt begins with: start tokens, then the trigger.
-    head: Vec<u32>,
-    trigger: usize,
-    rows: Rows,
-    params: Params,
+    tracked: Tracked,
 }
 
 impl<'a> Slope<'a> {
     fn new(asker: &'a Asker<'a>, ids: &[u32]) -> Result<Self> {
         let mut head = asker.tokenizer.start_tokens()?;
         head.extend(ids);
-        let (mut params, backbone) = (Params::new(), asker.likelihood.backbone);
-        let rows = Step::detached(&params).rows_of(backbone.token_table(), &head)?;
-        // Virtual tokens enter as they are, words by the model's own scale.
-        let rows = params.insert("trigger", rows.scale(backbone.embedding_scale()))?;
-        let rows = Rows { tokens: head.len(), rows };
-        Ok(Self { asker, head, trigger: ids.len(), rows, params })
+        Ok(Self { asker, tracked: Tracked::new(asker.likelihood.backbone, head, ids.len())? })
     }
 
     /// Adds `weight` times the gradient of an answer's negative log-likelihood after a prompt.
     fn add(&mut self, prompt: &[u32], answer: &[u32], weight: f64) -> Result<()> {
         // Where the trigger grew together with what follows it, or nothing follows, there is no gradient to ask.
-        let Some(rest) = prompt.strip_prefix(self.head.as_slice()).filter(|rest| !rest.is_empty()) else {
+        let head = self.tracked.head.as_slice();
+        let Some(rest) = prompt.strip_prefix(head).filter(|rest| !rest.is_empty()) else {
             return Ok(());
         };
-        let mut batch = Batch::new();
-        batch.push(&[rest, answer].concat(), None, 0)?;
-        let tape = Tape::new();
-        let mut pass = Pass::new(&batch, &self.rows, &self.params, Mode::Train(tape.clone(), None))?;
         let likelihood = &self.asker.likelihood;
-        let hidden = forward(likelihood.backbone, &mut pass)?;
-        let end = pass.layout().real(0).end;
-        let before: Vec<u32> = (end - answer.len() - 1..end - 1).map(|row| row as u32).collect();
-        let (_, total) = pass.step().cross_entropy(&hidden.gather_rows(&before)?, likelihood.head, answer)?;
-        Ok(tape.backward(&total, weight as f32)?)
-    }
-
-    /// The trigger's part of it `[p, d]`.
-    fn finish(self) -> Result<Tensor> {
-        let param = self.params.get(self.rows.rows);
-        let gradient = param.gradient().ok_or_else(|| {
-            Error::invalid("hard-prompt: the trigger is no token of its own before the template")
-        })?;
-        let all = Tensor::new(param.value().device(), param.value().shape(), &gradient)?;
-        let first = self.head.len() - self.trigger;
-        Ok(all.row_range(first..self.head.len())?)
+        self.tracked.add(&[rest, answer].concat(), weight, |pass| {
+            let hidden = forward(likelihood.backbone, pass)?;
+            let end = pass.layout().real(0).end;
+            let before: Vec<u32> = (end - answer.len() - 1..end - 1).map(|row| row as u32).collect();
+            Ok(pass.step().cross_entropy(&hidden.gather_rows(&before)?, likelihood.head, answer)?.1)
+        })
     }
 }
 
@@ -113,17 +76,19 @@ impl<'a> Slope<'a> {
 mod tests {
     use super::*;
     use crate::prompting::tests::{prepared, prompt};
+    use offshoot_core::{Batch, Mode, Pass};
 
     /// The loss by its formula, with the rows of `slope` as they are.
     fn loss(slope: &Slope<'_>, rows: &[Example]) -> f64 {
         let asker = slope.asker;
         let likelihoods = |text: &str| -> Vec<f64> {
             let tokens = asker.tokens(&[], text).unwrap();
-            let rest = tokens.strip_prefix(slope.head.as_slice()).unwrap();
+            let rest = tokens.strip_prefix(slope.tracked.head.as_slice()).unwrap();
             let one = |answer: &Vec<u32>| {
                 let mut batch = Batch::new();
                 batch.push(&[rest, answer].concat(), None, 0).unwrap();
-                let mut pass = Pass::new(&batch, &slope.rows, &slope.params, Mode::Evaluate).unwrap();
+                let mut pass =
+                    Pass::new(&batch, &slope.tracked.rows, &slope.tracked.params, Mode::Evaluate).unwrap();
                 let hidden = forward(asker.likelihood.backbone, &mut pass).unwrap();
                 let last = hidden.rows() - answer.len() - 1..hidden.rows() - 1;
                 let hidden = hidden.row_range(last).unwrap();
@@ -148,7 +113,7 @@ mod tests {
             let mut prompt = prompt(&prepared, "Text: {text} Label:", true);
             prompt.trigger = "w7 w30".into();
             let ids = prepared.tokenizer.encode_plain(&prompt.trigger).unwrap();
-            let asker = Asker::new(&prepared.model, &prepared.tokenizer, &prompt).unwrap();
+            let asker = Asker::new(prepared.model.backbone.as_ref(), &prepared.tokenizer, &prompt).unwrap();
             let rows = &prepared.examples.train[..3];
             let gradient = trigger_gradient(&asker, &ids, rows).unwrap().to_vec();
             let length = gradient.iter().map(|g| g * g).sum::<f32>().sqrt();
@@ -156,13 +121,13 @@ mod tests {
             // With the rows as they were the loss is that of the words.
             let of_words = asker.metrics(rows, &[]).unwrap().loss;
             assert!((loss(&slope, rows) - of_words).abs() < 1e-4, "{family}");
-            let start = slope.params.get(slope.rows.rows).value().to_vec();
+            let start = slope.tracked.params.get(slope.tracked.rows.rows).value().to_vec();
             let first = start.len() - gradient.len();
             let step = 0.02 * start.iter().map(|v| v.abs()).sum::<f32>() / start.len() as f32;
             let mut moved = |sign: f32| {
                 let mut values = start.clone();
                 values[first..].iter_mut().zip(&gradient).for_each(|(v, g)| *v += sign * step * g / length);
-                slope.params.get_mut(slope.rows.rows).set(&values).unwrap();
+                slope.tracked.params.get_mut(slope.tracked.rows.rows).set(&values).unwrap();
                 loss(&slope, rows)
             };
             // Along the gradient the slope is its length.

@@ -1,42 +1,52 @@
 //! What a model is asked about a text, in words.
 
 use crate::data::Example;
+use crate::instruct::Frame;
 use crate::{Error, Result};
-use offshoot_models::Tokenizer;
+use offshoot_models::{Message, Tokenizer};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Between a labelled example and what follows it.
-const BETWEEN: &str = "\n\n";
+/// Between an example and what follows it.
+pub(crate) const BETWEEN: &str = "\n\n";
 
-/// A prompt as it is saved: everything that is written around a text, and the words that answer.
+/// The place of the text in a template.
+pub(crate) const PLACE: &str = "{text}";
+
+/// A prompt as it is saved: everything that is written around a text, and to classify, the words that answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Prompt {
     /// What stands before the template, as the search found it; often nothing.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub trigger: String,
     /// The template, with `{text}` once.
     pub template: String,
-    /// The classes, in their order.
+    /// The classes, in their order; none for a language model.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<String>,
     /// The word of each class.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub words: Vec<String>,
-    /// Whether the score of an empty text is taken away.
+    /// Whether the score of an empty text is taken away, where there are classes.
+    #[serde(default)]
     pub calibrate: bool,
-    /// Labelled examples that stand before every text.
+    /// Examples that stand before every text; with `nearest`, those to choose from.
+    #[serde(default)]
     pub examples: Vec<Demonstration>,
-    /// Labelled examples that are chosen for each text by nearness among the training rows.
+    /// So many examples are chosen for each text, those nearest to it; 0 shows all to every text.
+    #[serde(default)]
     pub nearest: usize,
 }
 
-/// A labelled example.
+/// A text with its answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Demonstration {
     /// The text.
     pub text: String,
-    /// The word that answers.
-    pub word: String,
+    /// The answer: a class's word, or what a language model should write.
+    pub answer: String,
 }
 
 impl Prompt {
@@ -60,22 +70,62 @@ impl Prompt {
         Ok(Self { template, labels: labels.to_vec(), words, calibrate: true, ..Self::default() })
     }
 
-    /// All of it as text, with `{text}` where the text goes.
+    /// A prompt of a language model, without examples.
+    pub(super) fn plain(template: &str) -> Self {
+        Self { template: template.to_owned(), ..Self::default() }
+    }
+
+    /// All of it as text for people, with `{text}` where the text goes. Through a chat template the parts of a
+    /// language model's prompt are turns.
     pub fn text(&self) -> String {
-        self.around(&self.examples, "{text}")
+        match self.nearest {
+            0 => self.around(&self.examples, PLACE),
+            some => {
+                let all = self.examples.len();
+                format!(
+                    "({some} of {all} examples, those nearest to the text){BETWEEN}{}",
+                    self.around(&[], PLACE)
+                )
+            }
+        }
+    }
+
+    /// The examples that every text is shown: none where each has its own.
+    pub(crate) fn fixed(&self) -> &[Demonstration] {
+        if self.nearest == 0 { &self.examples } else { &[] }
+    }
+
+    /// How many examples a text is shown, if there is room.
+    pub(crate) fn shots(&self) -> usize {
+        if self.nearest == 0 { self.examples.len() } else { self.nearest }
+    }
+
+    /// A conversation as a language model is given it: the examples as earlier turns, the template around what
+    /// the user says.
+    ///
+    /// # Errors
+    /// If the examples are chosen for each text: a conversation grows.
+    pub fn turns(&self, turns: &[Message]) -> Result<Vec<Message>> {
+        match self.nearest {
+            0 => Ok(Frame::of(self, &self.examples).turns(turns)),
+            _ => Err(Error::invalid(
+                "this prompt chooses its examples for each text, so it suits no conversation; use `offshoot generate`",
+            )),
+        }
     }
 
     /// What is asked about a text after some examples.
     pub(super) fn around(&self, examples: &[Demonstration], text: &str) -> String {
         let mut all = String::new();
+        let between = if self.words.is_empty() { "\n" } else { " " };
         for example in examples {
-            all += &self.template.replacen("{text}", &example.text, 1);
-            all = all + " " + &example.word + BETWEEN;
+            all += &self.template.replacen(PLACE, &example.text, 1);
+            all = all + between + &example.answer + BETWEEN;
         }
         if !self.trigger.is_empty() {
             all = all + &self.trigger + " ";
         }
-        all + &self.template.replacen("{text}", text, 1)
+        all + &self.template.replacen(PLACE, text, 1)
     }
 
     /// The tokens of what is asked about a text, at most `most`: examples are left out first, from the first
@@ -161,7 +211,7 @@ mod tests {
         let mut prompt = Prompt::new("{text}\nIs it {labels}? ", &labels, &words).unwrap();
         assert_eq!(prompt.words, ["0", "good"]);
         prompt.trigger = "so it".into();
-        prompt.examples = vec![Demonstration { text: "a {text}".into(), word: "good".into() }];
+        prompt.examples = vec![Demonstration { text: "a {text}".into(), answer: "good".into() }];
         assert_eq!(prompt.text(), "a {text}\nIs it 0 or good? good\n\nso it {text}\nIs it 0 or good?");
         let unknown = BTreeMap::from([("2".to_owned(), "x".to_owned())]);
         assert!(Prompt::new("{text}:", &labels, &unknown).unwrap_err().to_string().contains("0, 1"));

@@ -1,21 +1,16 @@
 //! AutoPrompt's search: tokens before the text that lower the loss on a few rows.
 
-use super::ask::Asker;
-use super::examples;
-use super::gradient::trigger_gradient;
 use super::prompt::Prompt;
-use crate::data::Example;
-use crate::run::Prepared;
+use super::trial::Trial;
 use crate::{Error, Result};
 use offshoot_core::{Params, Rng, Step, Tensor};
 use offshoot_methods::hard_prompt::Config;
-use offshoot_models::{Model, Tokenizer};
+use offshoot_models::Tokenizer;
 
 /// A search over the trigger before a template.
 pub(super) struct Search<'a> {
-    model: &'a Model,
+    trial: &'a dyn Trial,
     tokenizer: &'a Tokenizer,
-    rows: Vec<Example>,
     candidates: usize,
     /// The prompt without a trigger, and its loss on the rows.
     start: (f64, Prompt),
@@ -26,30 +21,11 @@ pub(super) struct Search<'a> {
 
 impl<'a> Search<'a> {
     /// Starts at tokens drawn at random.
-    pub(super) fn new(
-        prepared: &'a Prepared,
-        config: &Config,
-        prompt: &Prompt,
-        rng: &mut Rng,
-    ) -> Result<Self> {
-        let (train, tokenizer) = (&prepared.examples.train, &prepared.tokenizer);
-        let rows: Vec<Example> = examples::drawn(train, config.search_rows, rng)
-            .into_iter()
-            .map(|row| train[row].clone())
-            .collect();
-        if rows.is_empty() {
-            return Err(Error::invalid("hard-prompt: there is no training row to search on"));
-        }
-        let mut search = Self {
-            model: &prepared.model,
-            tokenizer,
-            rows,
-            candidates: config.candidates,
-            start: (f64::INFINITY, prompt.clone()),
-            ids: Vec::new(),
-            now: (f64::INFINITY, prompt.clone()),
-        };
-        search.start.0 = search.loss(prompt)?;
+    pub(super) fn new(trial: &'a dyn Trial, config: &Config, prompt: &Prompt, rng: &mut Rng) -> Result<Self> {
+        let start = (trial.score(prompt)?.loss(), prompt.clone());
+        let now = (f64::INFINITY, prompt.clone());
+        let (tokenizer, candidates) = (trial.tokenizer(), config.candidates);
+        let mut search = Self { trial, tokenizer, candidates, start, ids: Vec::new(), now };
         search.ids = search.random_trigger(config.trigger_tokens, rng)?;
         search.now = search.tried(&search.ids)?;
         Ok(search)
@@ -58,8 +34,7 @@ impl<'a> Search<'a> {
     /// Tries other tokens in one place of the trigger, and gives the loss so far.
     pub(super) fn step(&mut self, step: usize) -> Result<f64> {
         let place = step % self.ids.len();
-        let asker = Asker::new(self.model, self.tokenizer, &self.now.1)?;
-        let gradient = trigger_gradient(&asker, &self.ids, &self.rows)?;
+        let gradient = self.trial.gradient(&self.now.1, &self.ids)?;
         for id in self.promising(&gradient, place)? {
             let mut ids = self.ids.clone();
             ids[place] = id;
@@ -83,7 +58,7 @@ impl<'a> Search<'a> {
     /// The tokens that promise the largest fall of the loss in one place: those of the largest `-e_v · g`.
     fn promising(&self, gradient: &Tensor, place: usize) -> Result<Vec<u32>> {
         let params = Params::new();
-        let table = self.model.backbone.token_table();
+        let table = self.trial.backbone().token_table();
         let rise = Step::detached(&params).product(&gradient.row_range(place..place + 1)?, table)?.to_vec();
         let mut order: Vec<u32> = (0..rise.len() as u32).collect();
         order.sort_by(|&a, &b| rise[a as usize].total_cmp(&rise[b as usize]));
@@ -134,17 +109,17 @@ impl<'a> Search<'a> {
 
     /// A prompt is saved and used as text: its tokens must be the same again.
     fn survives_text(&self, ids: &[u32]) -> Result<bool> {
-        Ok(self.tokenizer.encode_plain(&self.tokenizer.decode(ids, true)?)? == ids)
+        Ok(self.trial.trigger(&self.with(ids)?)? == ids)
+    }
+
+    /// The prompt with a trigger.
+    fn with(&self, ids: &[u32]) -> Result<Prompt> {
+        Ok(Prompt { trigger: self.tokenizer.decode(ids, true)?, ..self.start.1.clone() })
     }
 
     /// The prompt with a trigger, and its loss.
     fn tried(&self, ids: &[u32]) -> Result<(f64, Prompt)> {
-        let prompt = Prompt { trigger: self.tokenizer.decode(ids, true)?, ..self.start.1.clone() };
-        Ok((self.loss(&prompt)?, prompt))
-    }
-
-    /// The mean loss of a prompt on the rows.
-    pub(super) fn loss(&self, prompt: &Prompt) -> Result<f64> {
-        Ok(Asker::new(self.model, self.tokenizer, prompt)?.metrics(&self.rows, &[])?.loss)
+        let prompt = self.with(ids)?;
+        Ok((self.trial.score(&prompt)?.loss(), prompt))
     }
 }

@@ -2,15 +2,20 @@ use super::ask::Asker;
 use super::likelihood::Likelihood;
 use super::prompt::text_of;
 use super::search::Search;
+use super::trial::Trial;
 use super::*;
-use crate::checkpoint::{About, load, save};
-use crate::{DataRecipe, ModelRecipe, Recipe, RunReport, prepare};
-use offshoot_core::{Batch, Mode, NoAdapter, Params, Pass, forward};
+use crate::checkpoint::{About, load, resume, save};
+use crate::data::Example;
+use crate::run::Prepared;
+use crate::{Classifier, DataRecipe, ModelRecipe, Recipe, RunReport, TrainSettings, prepare};
+use offshoot_core::{Batch, Mode, NoAdapter, Params, Pass, Rng, forward};
+use offshoot_methods::MethodConfig;
 use offshoot_models::Task;
 use offshoot_models::weights::Pickles;
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
+use std::time::Instant;
 use tempfile::{TempDir, tempdir};
 
 /// A tokenizer of whole words, `<s>` first.
@@ -114,8 +119,10 @@ fn calibration_takes_away_the_score_of_an_empty_text() {
     let prepared = prepared("llama-lm");
     let texts: Vec<String> = prepared.examples.train[..5].iter().map(text_of).collect();
     let prompt = prompt(&prepared, "Text: {text}\nLabel:", true);
-    let scores =
-        Asker::new(&prepared.model, &prepared.tokenizer, &prompt).unwrap().scores(&texts, &[]).unwrap();
+    let scores = Asker::new(prepared.model.backbone.as_ref(), &prepared.tokenizer, &prompt)
+        .unwrap()
+        .scores(&texts, &[])
+        .unwrap();
     let words = [vec![5], vec![7, 6]];
     let ids = |text: &str| {
         let ids = prepared.tokenizer.encode(&format!("Text: {text}\nLabel:"), None, 64).unwrap().ids;
@@ -136,7 +143,7 @@ fn examples_of_each_text_have_their_own_empty_text() {
     let prepared = prepared("llama-lm");
     let (plain_prompt, calibrated) =
         (prompt(&prepared, "{text} Label:", false), prompt(&prepared, "{text} Label:", true));
-    let asker = |prompt| Asker::new(&prepared.model, &prepared.tokenizer, prompt).unwrap();
+    let asker = |prompt| Asker::new(prepared.model.backbone.as_ref(), &prepared.tokenizer, prompt).unwrap();
     let shown: Vec<Vec<Demonstration>> = prepared.examples.train[..3]
         .iter()
         .map(|example| vec![examples::shown(&calibrated, example)])
@@ -156,7 +163,7 @@ fn examples_of_each_text_have_their_own_empty_text() {
 fn what_is_too_long_loses_examples_then_its_middle() {
     let prepared = prepared("llama-lm");
     let prompt = prompt(&prepared, "Text: {text} Label:", true);
-    let example = |word: &str| Demonstration { text: word.into(), word: "good".into() };
+    let example = |word: &str| Demonstration { text: word.into(), answer: "good".into() };
     let examples = [example("w1"), example("w2")];
     let ids = |text: &str, most| prompt.tokens(&prepared.tokenizer, &examples, text, most).unwrap();
     let text = |ids: &[u32]| prepared.tokenizer.decode(ids, true).unwrap();
@@ -192,10 +199,13 @@ fn the_search_is_never_worse_than_its_start() {
         let prepared = prepared(family);
         let config = offshoot_methods::hard_prompt::Config { search_rows: 6, ..Default::default() };
         let start = prompt(&prepared, "{text}\nIt was", true);
-        let mut search = Search::new(&prepared, &config, &start, &mut Rng::new(seed)).unwrap();
+        let mut rng = Rng::new(seed);
+        let trial = classes::labelled(&prepared, &prepared.examples.train, config.search_rows, &mut rng);
+        let loss = |prompt: &Prompt| trial.score(prompt).unwrap().loss();
+        let mut search = Search::new(&trial, &config, &start, &mut rng).unwrap();
         let losses: Vec<f64> = (0..4).map(|step| search.step(step).unwrap()).collect();
         assert!(losses.is_sorted_by(|a, b| a >= b), "{losses:?}");
-        let (before, after) = (search.loss(&start).unwrap(), search.loss(&search.best()).unwrap());
+        let (before, after) = (loss(&start), loss(&search.best()));
         assert!(after <= before && (after - losses[3]).abs() < 1e-9, "{family}: {before} {after}");
         // Where no trigger helps there is none.
         assert_eq!(after < before, !search.best().trigger.is_empty(), "{family}");
@@ -229,8 +239,12 @@ fn one_seed_gives_one_result() {
 #[test]
 fn the_nearest_example_is_the_text_itself() {
     let prepared = prepared("llama-lm");
-    let prompt = Prompt { nearest: 2, ..prompt(&prepared, "{text} Label:", true) };
-    let shown = examples::nearest(&prepared, &prompt, &prepared.train[..4], 64).unwrap();
+    let plain = prompt(&prepared, "{text} Label:", true);
+    let pool = prepared.examples.train.iter().map(|row| examples::shown(&plain, row)).collect();
+    let prompt = Prompt { nearest: 2, examples: pool, ..plain };
+    let texts: Vec<String> = prepared.examples.train[..4].iter().map(text_of).collect();
+    let (backbone, tokenizer) = (prepared.model.backbone.as_ref(), &prepared.tokenizer);
+    let shown = examples::nearest(backbone, tokenizer, &prompt, &texts, 64).unwrap();
     for (shown, example) in shown.iter().zip(&prepared.examples.train) {
         assert_eq!((shown.len(), &shown[1].text), (2, &example.text));
     }
@@ -246,8 +260,21 @@ fn a_prompt_is_saved_as_text() {
     assert_eq!(&serde_json::from_str::<Prompt>(&json).unwrap(), prompt);
     let text = fs::read_to_string(folder.path().join("prompt.txt")).unwrap();
     assert!(text.contains(&prompt.examples[1].text) && text.ends_with("Text: {text}\nLabel:\n"), "{text}");
+    let loaded = load(folder.path(), &prepared.model, Pickles::Refuse).unwrap();
+    assert_eq!(loaded.classifier.prompt.as_ref(), Some(prompt));
+    let again = resume(folder.path(), &prepared.model, 2, 0, Pickles::Refuse).err().unwrap().to_string();
+    assert!(again.contains("trained nothing"), "{again}");
+    // Files that agree with each other, and name no class.
+    let without = |name: &str, keys: [&str; 2]| {
+        let path = folder.path().join(name);
+        let mut value: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+        keys.into_iter().for_each(|key| value[key] = json!([]));
+        fs::write(path, value.to_string()).unwrap();
+    };
+    without("offshoot.json", ["labels", "labels"]);
+    without("prompt.json", ["labels", "words"]);
     let message = load(folder.path(), &prepared.model, Pickles::Refuse).err().unwrap().to_string();
-    assert!(message.contains("trained nothing"), "{message}");
+    assert!(message.contains("names no label"), "{message}");
     let (head, _) = run(&prepared, json!({ "method": "head" }), 0);
     let about = About { model_name: "m", labels: &prepared.labels, recipe: json!({}) };
     save(folder.path(), &head, &prepared.model, about).unwrap();
