@@ -65,7 +65,7 @@ fn compare(args: &Args, session: &Session) -> Result<()> {
         return compare_text(args, recipe, &output, session);
     }
     args.run.split.write(&recipe)?;
-    let folder = session.model_folder(&recipe.model.name)?;
+    let folder = session.model_folder(&recipe.model.name, recipe.model.pickles)?;
     let (prepared, briefing) = train::prepare(&recipe, &folder, session.started)?;
     if args.methods.is_empty() && args.run.recipe.is_none() {
         leave_out(&mut recipe, &prepared, session);
@@ -78,9 +78,10 @@ fn compare(args: &Args, session: &Session) -> Result<()> {
 
 /// The comparison on a language model.
 fn compare_text(args: &Args, mut recipe: Recipe, output: &OutputFolder, session: &Session) -> Result<()> {
-    let folder = session.model_folder(&recipe.model.name)?;
+    let folder = session.model_folder(&recipe.model.name, recipe.model.pickles)?;
     let (prepared, briefing) = train::prepare_lm(&recipe, &folder, session.started)?;
     recipe.data.instruct.layout = Some(briefing.layout);
+    recipe.data.date = prepared.tools.date();
     // Methods that only have a meaning for classes would be rows of failures.
     let classifies = |method: &MethodConfig| {
         matches!(method.saves(), Saves::Features | Saves::Prompt) || method.info().name == "head"

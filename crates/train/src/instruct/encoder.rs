@@ -2,6 +2,7 @@
 
 use super::LmRow;
 use super::cut::{Whole, cut_prompt};
+use super::pieces::pieces;
 use super::render::{self, NO_TEMPLATE, Prompt};
 use crate::data::Problems;
 use crate::data::instruct::{Content, LmExample};
@@ -14,8 +15,8 @@ use std::ops::Range;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LmSettings {
-    /// Rows are cut to so many tokens; default 512. A cut row keeps at least a quarter of it, or all of a
-    /// shorter completion, to learn from.
+    /// The most tokens of a row; default 512. Longer plain text becomes several rows. Any other row is cut and
+    /// keeps at least a quarter of it, or all of a shorter completion, to learn from.
     pub max_length: usize,
     /// Whether the prompt's tokens count in the loss too; default: only the completion's.
     pub train_on_prompt: bool,
@@ -35,6 +36,8 @@ pub struct LmEncoder<'a> {
     special: &'a SpecialTokens,
     settings: LmSettings,
 }
+
+const NOTHING: &str = "there is no token to predict";
 
 /// Why a row cannot be tokenised.
 type Reason<T> = std::result::Result<T, String>;
@@ -62,7 +65,8 @@ impl<'a> LmEncoder<'a> {
         Ok(Self { tokenizer, template, special, settings })
     }
 
-    /// Tokenises rows, in their order; `file` is for messages.
+    /// Tokenises rows, in their order; `file` is for messages. Of a plain text that is longer than the maximum
+    /// come several rows, its consecutive pieces.
     ///
     /// # Errors
     /// Rows that cannot be tokenised: all counted, the first named with their lines.
@@ -71,7 +75,7 @@ impl<'a> LmEncoder<'a> {
         let mut rows = Vec::with_capacity(examples.len());
         for example in examples {
             match self.row(example) {
-                Ok(row) => rows.push(row),
+                Ok(of_example) => rows.extend(of_example),
                 Err(reason) => problems.push(usize::try_from(example.line).unwrap_or(usize::MAX), reason),
             }
         }
@@ -100,19 +104,38 @@ impl<'a> LmEncoder<'a> {
         Ok(prompts)
     }
 
-    fn row(&self, example: &LmExample) -> Reason<LmRow> {
-        let mut whole = match &example.content {
+    /// A plain text with the end of the sequence: one row, or its pieces.
+    fn text(&self, example: &LmExample) -> Reason<Vec<LmRow>> {
+        let mut ids = self.prompt(&example.content)?;
+        ids.push(self.eos());
+        let pieces = pieces(&ids, self.settings.max_length);
+        if pieces.is_empty() {
+            return Err(NOTHING.to_owned());
+        }
+        let row = |(piece, ids): (u32, &[u32])| LmRow {
+            ids: ids.to_vec(),
+            predicted: (0..ids.len()).map(|at| at > 0).collect(),
+            line: example.line,
+            piece,
+            truncated: false,
+        };
+        Ok((0..).zip(pieces).map(row).collect())
+    }
+
+    fn row(&self, example: &LmExample) -> Reason<Vec<LmRow>> {
+        let whole = match &example.content {
+            Content::Text(_) => return self.text(example),
             Content::Messages(turns) => self.conversation(turns)?,
-            Content::Text(_) => {
-                let mut ids = self.prompt(&example.content)?;
-                ids.push(self.eos());
-                Whole { predicted: vec![true; ids.len()], ids, prompt: 0 }
-            }
             Content::Alpaca { output: completion, .. } | Content::Completion { completion, .. } => {
                 let prompt = self.prompt(&example.content)?;
                 self.completed(prompt, completion)?
             }
         };
+        self.cut(whole, example.line).map(|row| vec![row])
+    }
+
+    /// One row of a prompt and its completion.
+    fn cut(&self, mut whole: Whole, line: u64) -> Reason<LmRow> {
         if self.settings.train_on_prompt {
             whole.predicted.fill(true);
         }
@@ -120,9 +143,9 @@ impl<'a> LmEncoder<'a> {
         let Whole { ids, mut predicted, .. } = whole;
         predicted.first_mut().into_iter().for_each(|first| *first = false);
         if !predicted.contains(&true) {
-            return Err("there is no token to predict".to_owned());
+            return Err(NOTHING.to_owned());
         }
-        Ok(LmRow { ids, predicted, line: example.line, truncated })
+        Ok(LmRow { ids, predicted, line, piece: 0, truncated })
     }
 
     fn eos(&self) -> u32 {
