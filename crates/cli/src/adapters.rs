@@ -7,7 +7,7 @@ use indicatif::ProgressBar;
 use offshoot::core::Device;
 use offshoot::methods::formats::CONFIG_FILE;
 use offshoot::models::weights::Pickles;
-use offshoot::models::{Model, Task, Tokenizer};
+use offshoot::models::{LoadOptions, Model, Task, Tokenizer};
 use offshoot::train::checkpoint::{self, About, CARD_FILE, Card, is_adapter};
 use offshoot::train::data::{Columns, Example};
 use offshoot::train::instruct::LmSettings;
@@ -104,7 +104,10 @@ impl Adapter {
     pub(crate) fn task(&self, flags: &ModelFlags, session: &Session) -> Result<Task> {
         match &self.card {
             Some(card) => Ok(card.task),
-            None => Ok(Trained::task(&self.folder, &session.model_folder(&self.model_name(flags)?)?)?),
+            None => {
+                let model = session.model_folder(&self.model_name(flags)?, flags.pickle.pickles())?;
+                Ok(Trained::task(&self.folder, &model)?)
+            }
         }
     }
 
@@ -158,15 +161,20 @@ impl Adapter {
         let name = self.model_name(flags)?;
         let advice =
             || format!("{}: its model cannot be used; name another with --model", self.folder.display());
-        let folder = session.model_folder(&name).with_context(advice)?;
+        let pickles = flags.pickle.pickles();
+        let folder = session.model_folder(&name, pickles).with_context(advice)?;
         let pooling = flags.pooling.or(self.card.as_ref().map(|card| card.pooling));
-        let model = Model::load(&folder, pooling, &Device::cpu())?;
+        let model = Model::open(
+            &folder,
+            &LoadOptions { pooling, pickles, ..LoadOptions::default() },
+            &Device::cpu(),
+        )?;
         if pooling.is_none() {
             let (place, pooling) = (self.folder.display(), model.pooling);
             session.console.say(&format!("{place} does not say its pooling; taking {pooling} (--pooling)"));
         }
         let tokenizer = open_tokenizer(&model, &folder)?;
-        Ok(Base { name, model, tokenizer, pickles: flags.pickle.pickles() })
+        Ok(Base { name, model, tokenizer, pickles })
     }
 
     /// Whether a model that is loaded already is the one it needs.
@@ -207,7 +215,7 @@ impl Placed {
         let model_name = flags.model.clone().or_else(named).ok_or_else(|| {
             anyhow!("{} does not say which model it needs; name it with --model", flags.adapter.display())
         })?;
-        let base = session.model_folder(&model_name)?;
+        let base = session.model_folder(&model_name, flags.pickle.pickles())?;
         let on_base = Trained::load(&flags.adapter, &base, flags.pickle.pickles(), &Device::cpu())?;
         on_base.notes.iter().for_each(|note| session.console.say(&format!("note: {note}")));
         Ok(Self { on_base, model_name })

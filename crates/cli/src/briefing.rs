@@ -50,9 +50,13 @@ pub(crate) fn text_lines(prepared: &LmPrepared, briefing: &LmBriefing) -> String
         if !rows.is_empty() {
             let predicted = count(rows.iter().map(LmRow::targets).sum());
             let tokens = tokens(lengths, rows.len(), briefing.max_length);
-            lines.push(format!("{part} rows: {tokens}; {predicted} are predicted"));
+            let pieces = pieces(rows, briefing.max_length);
+            lines.push(format!("{part} rows: {tokens}; {predicted} are predicted{pieces}"));
         }
     }
+    lines.extend(prepared.tools.date().map(|date| {
+        format!("note: the chat template writes the date into prompts: {date} (data.date in the recipe)")
+    }));
     lines.extend(briefing.notes.iter().map(|note| format!("note: {note}")));
     lines.join("\n")
 }
@@ -72,6 +76,20 @@ pub(crate) fn kept(states: &States) -> Option<String> {
     let problem = states.problem().map(|problem| format!("note: {problem}"));
     let lines: Vec<String> = kept.into_iter().chain(problem).collect();
     (!lines.is_empty()).then(|| lines.join("\n"))
+}
+
+/// How many rows are pieces of longer texts, if any are.
+fn pieces(rows: &[LmRow], most: usize) -> String {
+    let later = rows.iter().filter(|row| row.piece > 0).count();
+    let long = rows.iter().filter(|row| row.piece == 1).count();
+    match later {
+        0 => String::new(),
+        _ => format!(
+            "; {} longer than {most} tokens (--max-length) in {} pieces",
+            if long == 1 { "a text is".to_owned() } else { format!("{} texts are", count(long)) },
+            count(later + long)
+        ),
+    }
 }
 
 /// `NAME (family, sizes), pooling`.

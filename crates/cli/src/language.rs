@@ -3,7 +3,7 @@
 use crate::adapters::Adapter;
 use crate::failure::Usage;
 use crate::flags::ModelFlags;
-use crate::session::Session;
+use crate::session::{Session, today};
 use anyhow::{Result, bail};
 use offshoot::core::Device;
 use offshoot::models::{LoadOptions, Model, Task};
@@ -48,13 +48,14 @@ impl Language {
                 bail!(Usage("which model? Name a folder or a hub id with --model, or an --adapter".into()))
             }
         };
-        let folder = session.model_folder(&name)?;
-        let options = LoadOptions { task: Task::LanguageModel, ..LoadOptions::default() };
+        let pickles = flags.pickle.pickles();
+        let folder = session.model_folder(&name, pickles)?;
+        let options = LoadOptions { task: Task::LanguageModel, pickles, ..LoadOptions::default() };
         let model = Model::open(&folder, &options, &Device::cpu())?;
         model.notes.iter().for_each(|note| session.console.say(&format!("note: {note}")));
-        let tools = TextTools::open(&model, &folder)?;
+        let tools = TextTools::open(&model, &folder)?.dated(Some(today()));
         let named = |adapter: Adapter| {
-            let loaded = load_language_model(&adapter.folder, &model, flags.pickle.pickles())?;
+            let loaded = load_language_model(&adapter.folder, &model, pickles)?;
             loaded.notes.iter().for_each(|note| session.console.say(&format!("note: {note}")));
             let turns = loaded.card.as_ref().is_some_and(on_turns);
             Ok(Named { name: adapter.name, grown: loaded.grown, turns })

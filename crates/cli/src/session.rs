@@ -4,10 +4,18 @@ use crate::console::Console;
 use crate::progress::Downloads;
 use crate::text::count;
 use anyhow::Result;
+use offshoot::models::chat::Date;
 use offshoot::models::hub::{self, HubOptions};
+use offshoot::models::weights::Pickles;
 use offshoot::train::{Lengths, Row};
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
+
+/// Today, in UTC, for chat templates that write the date.
+pub(crate) fn today() -> Date {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    Date::of_unix(now.map_or(0, |now| now.as_secs()))
+}
 
 /// The streams, and when the process started.
 pub(crate) struct Session {
@@ -20,12 +28,14 @@ impl Session {
         Self { console: Console::new(json), started }
     }
 
-    /// The folder of a model, which is downloaded if need be.
+    /// The folder of a model, which is downloaded if need be, with weights in torch's own format only where
+    /// that is allowed.
     ///
     /// # Errors
     /// If there is no such folder, and none in the hub's cache or on the hub.
-    pub(crate) fn model_folder(&self, name: &str) -> Result<PathBuf> {
-        let options = HubOptions::from_vars(&|name| std::env::var(name).ok());
+    pub(crate) fn model_folder(&self, name: &str, pickles: Pickles) -> Result<PathBuf> {
+        let mut options = HubOptions::from_vars(&|name| std::env::var(name).ok());
+        options.pickles = pickles;
         Ok(hub::resolve(name, &options, &mut Downloads::new(&self.console))?)
     }
 

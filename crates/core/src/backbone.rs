@@ -76,6 +76,13 @@ pub trait Backbone: Send + Sync {
         false
     }
 
+    /// Whether the blocks normalise their keys before attention, head by head, and with them the keys of an
+    /// adapter's prompt ([`ProjectKv`](crate::ProjectKv)). Adapters of programs that leave a prompt's keys as
+    /// they are mean something else there.
+    fn normalises_keys(&self) -> bool {
+        false
+    }
+
     /// Whether files hold the weights of projections as `[in, out]`, as GPT-2's do. In memory each says for
     /// itself ([`Linear::input_major`]).
     fn input_major_files(&self) -> bool {

@@ -8,12 +8,14 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::source::is_gguf;
-use crate::weights::{INDEX, SINGLE, weight_map};
+use crate::weights::{HINT, INDEX, Pickles, SINGLE, TORCH_INDEX, TORCH_SINGLE, weight_map};
 
 mod cache;
 mod download;
 mod id;
 mod options;
+#[cfg(test)]
+mod pickle_tests;
 #[cfg(test)]
 mod tests;
 
@@ -26,16 +28,28 @@ pub use options::HubOptions;
 const CONFIG: &str = "config.json";
 
 /// What a model may have; taken if it is there.
-const OPTIONAL: [&str; 8] = [
+const OPTIONAL: [&str; 11] = [
     "tokenizer.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
     "vocab.txt",
     "vocab.json",
     "merges.txt",
+    "added_tokens.json",
+    "chat_template.jinja",
+    "generation_config.json",
     "modules.json",
     "1_Pooling/config.json",
 ];
+
+/// The forms that weights may have, the better ones first: one file, or an index of several.
+fn forms(pickles: Pickles) -> &'static [(&'static str, &'static str)] {
+    const FORMS: [(&str, &str); 2] = [(SINGLE, INDEX), (TORCH_SINGLE, TORCH_INDEX)];
+    match pickles {
+        Pickles::Refuse => &FORMS[..1],
+        Pickles::Allow => &FORMS,
+    }
+}
 
 /// Told how a download goes; every method does nothing by default.
 pub trait Progress {
@@ -76,11 +90,12 @@ pub fn resolve(name: &str, options: &HubOptions, progress: &mut dyn Progress) ->
     let id = ModelId::parse(name)
         .map_err(|why| Error::hub(name, format!("no such folder, and no hub id: {why}")))?;
     let repo = Repo::new(&options.cache, &id);
+    let pickles = options.pickles;
     match repo.snapshot() {
-        Some(snapshot) if snapshot.is_complete() => Ok(snapshot.folder),
-        Some(snapshot) if options.offline && snapshot.is_usable() => Ok(snapshot.folder),
+        Some(snapshot) if snapshot.is_complete(pickles) => Ok(snapshot.folder),
+        Some(snapshot) if options.offline && snapshot.is_usable(pickles) => Ok(snapshot.folder),
         _ if options.offline => Err(Error::hub(name, offline(name, &repo))),
-        Some(snapshot) if snapshot.is_usable() => Ok(filled_up(snapshot, &id, options, progress)),
+        Some(snapshot) if snapshot.is_usable(pickles) => Ok(filled_up(snapshot, &id, options, progress)),
         snapshot => fetch(snapshot, &repo, options, progress).map_err(|error| no_folder_either(name, error)),
     }
 }
@@ -133,29 +148,67 @@ fn fill(snapshot: &Snapshot, id: &ModelId, options: &HubOptions, progress: &mut 
             snapshot.note_absent(file);
         }
     }
-    fetch_weights(snapshot, &remote, progress)
+    for form in forms(options.pickles) {
+        if fetch_weights(snapshot, &remote, form, progress)? {
+            return Ok(());
+        }
+    }
+    Err(remote.error(&no_weights(&remote, options.pickles)))
 }
 
-fn fetch_weights(snapshot: &Snapshot, remote: &Remote<'_>, progress: &mut dyn Progress) -> Result<()> {
-    if snapshot.has(SINGLE) || (!snapshot.has(INDEX) && remote.get(SINGLE, progress)?.is_some()) {
-        return Ok(());
+/// Why a model cannot be downloaded; where that helps, that pickles could be.
+fn no_weights(remote: &Remote<'_>, pickles: Pickles) -> String {
+    let pickled = [TORCH_SINGLE, TORCH_INDEX].into_iter().find(|file| remote.has(file));
+    match (pickles, pickled) {
+        (Pickles::Refuse, Some(file)) => {
+            format!(
+                "its weights are there as {file} alone, and pickled weights are not downloaded unless {HINT}"
+            )
+        }
+        (Pickles::Refuse, None) => {
+            format!("it has neither {SINGLE} nor {INDEX}; other formats are not downloaded")
+        }
+        (Pickles::Allow, _) => format!(
+            "it has neither {SINGLE} nor {INDEX}, and neither {TORCH_SINGLE} nor {TORCH_INDEX}; other formats are \
+             not downloaded"
+        ),
     }
-    if !snapshot.has(INDEX) && remote.get(INDEX, progress)?.is_none() {
-        return Err(
-            remote.error(&format!("it has neither {SINGLE} nor {INDEX}; other formats are not downloaded"))
-        );
+}
+
+/// Downloads weights in one of the forms; whether the hub has them so.
+fn fetch_weights(
+    snapshot: &Snapshot,
+    remote: &Remote<'_>,
+    &(single, index): &(&str, &str),
+    progress: &mut dyn Progress,
+) -> Result<bool> {
+    if snapshot.has(single) || (!snapshot.has(index) && remote.get(single, progress)?.is_some()) {
+        return Ok(true);
     }
-    let mut shards: Vec<String> = weight_map(&snapshot.folder.join(INDEX))?.into_values().collect();
+    if !snapshot.has(index) && remote.get(index, progress)?.is_none() {
+        return Ok(false);
+    }
+    let mut shards: Vec<String> = weight_map(&snapshot.folder.join(index))?.into_values().collect();
     shards.sort();
     shards.dedup();
     for shard in shards.iter().filter(|shard| !snapshot.has(shard)) {
         remote.require(shard, progress)?;
     }
-    Ok(())
+    Ok(true)
 }
 
 fn offline(name: &str, repo: &Repo) -> String {
-    let state = if repo.snapshot().is_some() { "only a part of it is" } else { "it is not" };
+    let state = match repo.snapshot() {
+        Some(snapshot) if snapshot.is_usable(Pickles::Allow) => {
+            return format!(
+                "its weights are in the hub cache ({}) as Python pickles alone, which are not read unless {HINT}, \
+                 and the hub is switched off (HF_HUB_OFFLINE)",
+                repo.root.display()
+            );
+        }
+        Some(_) => "only a part of it is",
+        None => "it is not",
+    };
     format!(
         "no folder of that name, {state} in the hub cache ({}), and the hub is switched off \
          (HF_HUB_OFFLINE). Go online once, copy the model's files into a folder and name that, or set \

@@ -11,6 +11,10 @@ use tokenizers::{Encoding, ModelWrapper, PostProcessor};
 use crate::error::{Error, Result};
 use crate::files;
 
+mod added_tokens;
+mod byte_pairs;
+#[cfg(test)]
+mod byte_pairs_tests;
 mod plain;
 mod special;
 mod vocabulary;
@@ -42,7 +46,8 @@ pub struct Encoded {
 
 impl Tokenizer {
     /// Opens a folder's tokenizer: `tokenizer.json`, else `vocab.txt` (BERT's word pieces, with the settings
-    /// of `tokenizer_config.json`), else `vocab.json` with `merges.txt` (RoBERTa's byte-level pairs).
+    /// of `tokenizer_config.json`), else `vocab.json` with `merges.txt` (byte-level pairs of GPT-2 or RoBERTa, with
+    /// the special tokens that `tokenizer_config.json`, `special_tokens_map.json` and `added_tokens.json` name).
     ///
     /// # Errors
     /// If there is none of these, or if it is damaged or cannot encode a short text.
@@ -52,12 +57,14 @@ impl Tokenizer {
             Self::parse(&json, &files::read_text(&json)?)
         } else if folder.join("vocab.txt").exists() {
             Self::parse(&folder.join("vocab.txt"), &vocabulary::word_pieces(folder)?)
-        } else if folder.join("vocab.json").exists() && folder.join("merges.txt").exists() {
-            Self::parse(&folder.join("vocab.json"), &vocabulary::byte_pairs(folder)?)
+        } else if byte_pairs::FILES.iter().all(|name| folder.join(name).exists()) {
+            Self::parse(&folder.join(byte_pairs::FILES[0]), &byte_pairs::read(folder)?)
         } else {
-            let reason = "no tokenizer: expected tokenizer.json, vocab.txt (BERT), \
-                          or vocab.json and merges.txt (RoBERTa)";
-            Err(Error::tokenizer(folder, reason))
+            let half = byte_pairs::FILES.iter().find(|name| folder.join(name).exists());
+            let half = half.map_or(String::new(), |name| format!("; only {name} is here"));
+            let reason = "no tokenizer: expected tokenizer.json, vocab.txt (BERT), or vocab.json and merges.txt \
+                          (GPT-2, RoBERTa)";
+            Err(Error::tokenizer(folder, format!("{reason}{half}")))
         }
     }
 

@@ -77,9 +77,9 @@ pub struct LmBriefing {
 pub fn prepare_lm(recipe: &Recipe, folder: &Path, started: Instant) -> Result<(LmPrepared, LmBriefing)> {
     recipe.train.check()?;
     let (dataset, split, summary) = split(recipe)?;
-    let options = LoadOptions { task: Task::LanguageModel, ..LoadOptions::default() };
+    let options = LoadOptions { task: Task::LanguageModel, pooling: None, pickles: recipe.model.pickles };
     let model = Model::open(folder, &options, &Device::cpu())?;
-    let tools = TextTools::open(&model, folder)?;
+    let tools = TextTools::open(&model, folder)?.dated(recipe.data.date);
     let max_length = recipe.data.max_length.min(model.backbone.shape().positions);
     let settings = LmSettings { max_length, train_on_prompt: recipe.data.train_on_prompt };
     let encoder = LmEncoder::new(&tools.tokenizer, tools.template.as_ref(), &tools.special, settings)?;

@@ -2,13 +2,13 @@
 
 use crate::data::{self, Dataset, Example, Split, Summary};
 use crate::frozen::States;
-use crate::recipe::Recipe;
+use crate::recipe::{ModelRecipe, Recipe};
 use crate::rows::{Lengths, Row};
 use crate::run::Prepared;
 use crate::{Error, Result};
 use offshoot_core::{Device, Rng};
-use offshoot_models::Model;
 use offshoot_models::tokenizer::Tokenizer;
+use offshoot_models::{LoadOptions, Model};
 use std::path::Path;
 use std::time::Instant;
 
@@ -41,7 +41,9 @@ pub fn prepare(recipe: &Recipe, folder: &Path, started: Instant) -> Result<(Prep
     // rows.
     let mut rng = Rng::new(recipe.train.seed).fork("split");
     let (split, summary) = dataset.split(&recipe.data.split, test.as_ref(), &mut || rng.next_u64())?;
-    let model = Model::load(folder, recipe.model.pooling, &Device::cpu())?;
+    let ModelRecipe { pooling, pickles, .. } = recipe.model;
+    let options = LoadOptions { pooling, pickles, ..LoadOptions::default() };
+    let model = Model::open(folder, &options, &Device::cpu())?;
     let tokenizer = open_tokenizer(&model, folder)?;
     let max_length = recipe.data.max_length.min(model.backbone.shape().positions);
     let encode = |examples: &[Example]| encode(&tokenizer, examples, max_length);
@@ -149,7 +151,7 @@ pub fn encode(tokenizer: &Tokenizer, examples: &[Example], max_length: usize) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{DataRecipe, ModelRecipe, TrainSettings};
+    use crate::{DataRecipe, TrainSettings};
 
     #[test]
     fn a_split_never_overwrites_its_data() {

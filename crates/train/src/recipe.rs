@@ -4,6 +4,8 @@ use crate::data::instruct::LmLoadOptions;
 use crate::data::{LoadOptions, SplitOptions};
 use crate::{Error, Generate, Result, TrainSettings};
 use offshoot_methods::MethodConfig;
+use offshoot_models::chat::Date;
+use offshoot_models::weights::Pickles;
 use offshoot_models::{Pooling, Task};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -37,6 +39,9 @@ pub struct ModelRecipe {
     /// What stands for a sequence; what the checkpoint says if absent.
     #[serde(default)]
     pub pooling: Option<Pooling>,
+    /// Whether its weights may be in torch's own format. A person's permission for one run: no file holds it.
+    #[serde(skip)]
+    pub pickles: Pickles,
 }
 
 /// The rows of a recipe.
@@ -54,6 +59,10 @@ pub struct DataRecipe {
     /// Whether a language model learns to predict the prompt too, not only what follows it.
     #[serde(default)]
     pub train_on_prompt: bool,
+    /// The day that a chat template may write into prompts, as `2026-11-24`; with none most write a fixed one. It
+    /// is a part of the rows: a run is only repeated with the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub date: Option<Date>,
     /// Columns and filters.
     #[serde(default)]
     pub load: LoadOptions,
@@ -81,6 +90,7 @@ impl DataRecipe {
             test_data: None,
             max_length: default_max_length(),
             train_on_prompt: false,
+            date: None,
             load: LoadOptions::default(),
             instruct: LmLoadOptions::default(),
             split: SplitOptions::default(),
@@ -125,7 +135,9 @@ impl Recipe {
         if ["train", "model", "data"].contains(&section) {
             let mut table = Table::try_from(&*self).map_err(|e| Error::invalid(format!("recipe: {e}")))?;
             place(&mut table, path.trim(), value);
+            let pickles = self.model.pickles;
             *self = Self::from_table(table, assignment)?;
+            self.model.pickles = pickles;
             return Ok(());
         }
         self.set_method(section, key, &value, assignment)
@@ -175,7 +187,11 @@ fn changed(method: &MethodConfig, key: &str, value: &Value, assignment: &str) ->
 fn parse(text: &str) -> Value {
     let document = format!("value = {text}");
     let parsed = document.parse::<Table>().ok().and_then(|mut table| table.remove("value"));
-    parsed.unwrap_or_else(|| Value::String(text.to_owned()))
+    match parsed {
+        // Dates are texts in recipes.
+        None | Some(Value::Datetime(_)) => Value::String(text.to_owned()),
+        Some(value) => value,
+    }
 }
 
 /// Puts a value at a dotted path, making tables on the way.
@@ -198,7 +214,7 @@ mod tests {
     fn recipe() -> Recipe {
         Recipe {
             task: Task::Classification,
-            model: ModelRecipe { name: "model".into(), pooling: None },
+            model: ModelRecipe { name: "model".into(), ..ModelRecipe::default() },
             data: DataRecipe::new("rows.csv"),
             train: TrainSettings::default(),
             methods: ["lora", "head"].iter().map(|name| MethodConfig::named(name).unwrap()).collect(),

@@ -32,6 +32,11 @@ pub trait Tokens {
     /// The line in the data file.
     fn line(&self) -> u64;
 
+    /// What dropout masks depend on.
+    fn row_id(&self) -> u64 {
+        self.line()
+    }
+
     /// Whether tokens were cut off.
     fn truncated(&self) -> bool;
 }
@@ -93,7 +98,7 @@ impl Lengths {
 pub fn pack<'a, R: Tokens + 'a>(rows: impl IntoIterator<Item = &'a R>) -> Result<Batch> {
     let mut batch = Batch::new();
     for row in rows {
-        batch.push(row.ids(), row.types(), row.line())?;
+        batch.push(row.ids(), row.types(), row.row_id())?;
     }
     Ok(batch)
 }

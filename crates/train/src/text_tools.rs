@@ -2,6 +2,7 @@
 
 use crate::prepare::open_tokenizer;
 use crate::{Error, Result};
+use offshoot_models::chat::Date;
 use offshoot_models::gguf::Gguf;
 use offshoot_models::{ChatTemplate, Model, SpecialTokens, Task, Tokenizer};
 use std::path::Path;
@@ -31,6 +32,21 @@ impl TextTools {
             None => (ChatTemplate::open(folder)?, SpecialTokens::open(folder, &tokenizer)?),
         };
         Ok(Self { tokenizer, template, special })
+    }
+
+    /// The same tools, the chat template told the date. Where it asks for one, the date stands in prompts: a run
+    /// that is to be repeated needs the same. Without one most templates write a fixed date.
+    #[must_use]
+    pub fn dated(mut self, date: Option<Date>) -> Self {
+        if let Some(date) = date {
+            self.template = self.template.map(|template| template.with_date(date));
+        }
+        self
+    }
+
+    /// The date that the chat template writes into prompts, if it asks for one and was told.
+    pub fn date(&self) -> Option<Date> {
+        self.template.as_ref().and_then(ChatTemplate::date)
     }
 }
 

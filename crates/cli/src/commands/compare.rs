@@ -69,7 +69,7 @@ fn compare(args: &Args, session: &Session) -> Result<()> {
         return compare_text(args, recipe, &output, session);
     }
     args.run.split.write(&recipe)?;
-    let folder = session.model_folder(&recipe.model.name)?;
+    let folder = session.model_folder(&recipe.model.name, recipe.model.pickles)?;
     let (mut prepared, briefing) = train::prepare(&recipe, &folder, session.started)?;
     prepared.states = States::new(Limits::of(&recipe.train, output.path()), true);
     let asks = prepared.model.backbone.output_head().is_some();
@@ -84,10 +84,11 @@ fn compare(args: &Args, session: &Session) -> Result<()> {
 
 /// The comparison on a language model.
 fn compare_text(args: &Args, mut recipe: Recipe, output: &OutputFolder, session: &Session) -> Result<()> {
-    let folder = session.model_folder(&recipe.model.name)?;
+    let folder = session.model_folder(&recipe.model.name, recipe.model.pickles)?;
     let (mut prepared, briefing) = train::prepare_lm(&recipe, &folder, session.started)?;
     prepared.states = States::new(Limits::of(&recipe.train, output.path()), true);
     recipe.data.instruct.layout = Some(briefing.layout);
+    recipe.data.date = prepared.tools.date();
     // Methods that only have a meaning for classes would be rows of failures.
     let classifies =
         |method: &MethodConfig| method.saves() == Saves::Features || method.info().name == "head";

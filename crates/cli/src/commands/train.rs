@@ -67,7 +67,7 @@ fn train(args: &Args, session: &Session) -> Result<()> {
     }
     let output = OutputFolder::ready(&args.output)?;
     args.run.split.write(&recipe)?;
-    let folder = session.model_folder(&recipe.model.name)?;
+    let folder = session.model_folder(&recipe.model.name, recipe.model.pickles)?;
     keep_base(&recipe, &folder, output.path())?;
     let (mut prepared, briefing) = train::prepare(&recipe, &folder, session.started)?;
     prepared.states = States::new(Limits::of(&recipe.train, output.path()), false);

@@ -16,11 +16,12 @@ use offshoot::train::{self, LanguageModel, Limits, LmPrepared, Recipe, RunReport
 /// Whatever is wrong with the arguments, the model or the data; a value that is not finite; a full disk.
 pub(super) fn train(args: &Args, mut recipe: Recipe, session: &Session) -> Result<()> {
     let output = OutputFolder::ready(&args.output)?;
-    let folder = session.model_folder(&recipe.model.name)?;
+    let folder = session.model_folder(&recipe.model.name, recipe.model.pickles)?;
     keep_base(&recipe, &folder, output.path())?;
     let (mut prepared, briefing) = train::prepare_lm(&recipe, &folder, session.started)?;
     prepared.states = States::new(Limits::of(&recipe.train, output.path()), false);
     recipe.data.instruct.layout = Some(briefing.layout);
+    recipe.data.date = prepared.tools.date();
     let mut grown = start(args, &recipe, &prepared, session)?;
     recipe.methods = vec![grown.method.clone()];
     session.console.say(&briefing::text_lines(&prepared, &briefing));

@@ -56,6 +56,7 @@ impl ModelFlags {
     pub(super) fn change(&self, recipe: &mut ModelRecipe) {
         change(&mut recipe.name, self.model.as_ref());
         recipe.pooling = self.pooling.or(recipe.pooling);
+        recipe.pickles = self.pickle.pickles();
     }
 }
 

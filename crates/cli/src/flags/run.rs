@@ -5,6 +5,7 @@ use super::{
     change,
 };
 use crate::failure::Usage;
+use crate::session::today;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use clap::builder::PossibleValuesParser;
@@ -99,6 +100,9 @@ impl RunFlags {
         }
         recipe.data.instruct.layout = self.layout.or(recipe.data.instruct.layout);
         recipe.data.train_on_prompt |= self.train_on_prompt;
+        if recipe.task == Task::LanguageModel {
+            recipe.data.date.get_or_insert_with(today);
+        }
     }
 
     /// The recipe before the flags.
@@ -107,7 +111,7 @@ impl RunFlags {
             (Some(path), _) => read_recipe(path)?,
             (None, Some(name)) => Recipe {
                 task: Task::default(),
-                model: ModelRecipe { name: name.clone(), pooling: None },
+                model: ModelRecipe { name: name.clone(), ..ModelRecipe::default() },
                 data: DataRecipe::new(self.data.clone().unwrap_or_default()),
                 train: TrainSettings::default(),
                 methods: default.iter().map(|name| MethodConfig::named(name)).collect::<Result<_, _>>()?,

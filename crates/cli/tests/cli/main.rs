@@ -7,4 +7,6 @@ mod commands;
 mod language;
 mod language_place;
 mod merging;
+mod pickled;
 mod place;
+mod text_rows;

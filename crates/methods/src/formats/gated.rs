@@ -44,6 +44,20 @@ pub(super) fn only<'a>(
     }
 }
 
+/// Refuses a model that normalises its keys. These programs leave a prompt's keys as the projection gives
+/// them; here they are normalised as the layer's own, which no change of the prompt undoes: it takes the length
+/// of each key out.
+pub(super) fn plain_keys(kind: &str, backbone: &dyn Backbone) -> Result<()> {
+    match backbone.normalises_keys() {
+        false => Ok(()),
+        true => Err(Error::invalid(format!(
+            "{kind}: a {} model normalises its keys, and the prompts of such a file were trained on keys that are \
+             not normalised, so it would not compute what was trained; train one here (`--method llama-adapter`)",
+            backbone.family()
+        ))),
+    }
+}
+
 /// Checks that the layers with a tensor are those from some layer up to the last, in rising order.
 pub(super) fn top(kind: &str, what: &str, layers: &[usize], backbone: &dyn Backbone) -> Result<()> {
     let count = backbone.shape().layers;

@@ -3,12 +3,13 @@
 //! `adapter_start_layer` up. The gate has no tanh: our `gate = "heads-linear"`.
 //!
 //! litgpt rotates as checkpoints in the Hugging Face layout do, and orders heads as they do, so nothing is
-//! permuted. On a model that normalises its keys litgpt leaves the prompt's as they are.
+//! permuted. On a model that normalises its keys (Qwen3, Gemma 3) litgpt leaves the prompt's as they are, which
+//! the method here does not, so its files for such models are refused.
 //!
 //! Its other files are refused by name: an adapter_v2 also scales and shifts every projection and trains the
 //! norms, and its LoRA is over a fused projection in an order of its own.
 
-use super::gated::{Layer, imported, only, top};
+use super::gated::{Layer, imported, only, plain_keys, top};
 use super::{Imported, Tensors, listed};
 use crate::llama_adapter::Gate;
 use offshoot_core::{Backbone, Error, Result};
@@ -40,6 +41,7 @@ pub(super) fn import(tensors: &Tensors, backbone: &dyn Backbone) -> Result<Impor
     refuse_others(tensors)?;
     let known = |name: &str| part(name).is_some_and(|(_, part)| part == PROMPT || part == GATE);
     only(KIND, tensors, known, "transformer.h.N.attn.adapter_wte.weight and .gating_factor")?;
+    plain_keys(KIND, backbone)?;
     let (prompts, gates) = (of_layers(tensors, PROMPT), of_layers(tensors, GATE));
     let layers: Vec<usize> = prompts.keys().copied().collect();
     top(KIND, PROMPT, &layers, backbone)?;

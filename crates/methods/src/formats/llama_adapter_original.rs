@@ -15,7 +15,7 @@
 //! are not rotated, and come out of the permuted projection as P k; a rotated query comes out as P q; and
 //! (P q)ᵀ(P k) = qᵀk. Values and the output projection are not permuted, and a gate belongs to a whole head.
 
-use super::gated::{Layer, imported, only, top};
+use super::gated::{Layer, imported, only, plain_keys, top};
 use super::{Imported, Tensors};
 use crate::llama_adapter::Gate;
 use offshoot_core::{Backbone, Error, Result};
@@ -29,6 +29,7 @@ const KIND: &str = "the original LLaMA-Adapter's file";
 pub(super) fn import(tensors: &Tensors, backbone: &dyn Backbone) -> Result<Imported> {
     let known = |name: &str| name == QUERY || gate_layer(name).is_some();
     only(KIND, tensors, known, "adapter_query.weight and layers.N.attention.gate")?;
+    plain_keys(KIND, backbone)?;
     let rows = query(tensors, backbone)?;
     let (gate, gates) = gates(tensors, backbone)?;
     let trained = trained(&gates)?;

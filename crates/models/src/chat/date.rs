@@ -1,7 +1,12 @@
 //! The date that a template may ask for. Libraries do not look at the clock, so it is handed in.
 
-/// A day of the Gregorian calendar.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
+
+/// A day of the Gregorian calendar, written as `2026-11-24`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Date {
     /// The year.
     pub year: u16,
@@ -27,7 +32,25 @@ const MONTHS: [&str; 12] = [
 ];
 const WEEKDAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
 
+/// Seconds of a day.
+const DAY: u64 = 86_400;
+
 impl Date {
+    /// The day, in UTC, of a time in seconds since the start of 1970.
+    pub fn of_unix(seconds: u64) -> Self {
+        let (mut year, mut rest) = (1970, seconds / DAY);
+        while rest >= days_of(year) && year < u16::MAX {
+            rest -= days_of(year);
+            year += 1;
+        }
+        let mut month = 1;
+        while month < 12 && rest >= days_in(year, month) {
+            rest -= days_in(year, month);
+            month += 1;
+        }
+        Self { year, month, day: rest.min(30) as u8 + 1 }
+    }
+
     /// The day as Python's `strftime` writes it; the time of day is midnight.
     ///
     /// # Errors
@@ -42,6 +65,11 @@ impl Date {
             }
         }
         Ok(text)
+    }
+
+    fn is_valid(self) -> bool {
+        let months = 1..=12;
+        months.contains(&self.month) && (1..=days_in(self.year, self.month)).contains(&u64::from(self.day))
     }
 
     fn directive(self, directive: char) -> Result<String, String> {
@@ -72,9 +100,94 @@ impl Date {
     }
 }
 
+fn is_leap(year: u16) -> bool {
+    year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
+}
+
+fn days_of(year: u16) -> u64 {
+    365 + u64::from(is_leap(year))
+}
+
+fn days_in(year: u16, month: u8) -> u64 {
+    match month {
+        2 => 28 + u64::from(is_leap(year)),
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    }
+}
+
+impl fmt::Display for Date {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:04}-{:02}-{:02}", self.year, self.month, self.day)
+    }
+}
+
+impl FromStr for Date {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut parts = text.split('-');
+        let date = (|| {
+            let date = Self {
+                year: parts.next()?.parse().ok()?,
+                month: parts.next()?.parse().ok()?,
+                day: parts.next()?.parse().ok()?,
+            };
+            (parts.next().is_none() && date.is_valid()).then_some(date)
+        })();
+        date.ok_or_else(|| format!("`{text}` is no date; write it as 2026-11-24"))
+    }
+}
+
+impl TryFrom<String> for Date {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<Date> for String {
+    fn from(date: Date) -> Self {
+        date.to_string()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_day_of_a_time_is_the_calendar_s() {
+        // date -u -d @N +%F
+        for (seconds, day) in [
+            (0, "1970-01-01"),
+            (86_399, "1970-01-01"),
+            (68_169_599, "1972-02-28"),
+            (68_169_600, "1972-02-29"),
+            (951_868_799, "2000-02-29"),
+            (951_868_800, "2000-03-01"),
+            (1_795_478_400, "2026-11-24"),
+            (4_107_542_400, "2100-03-01"),
+        ] {
+            assert_eq!(Date::of_unix(seconds).to_string(), day, "{seconds}");
+        }
+        assert_eq!(Date::of_unix(u64::MAX).year, u16::MAX, "no endless loop");
+    }
+
+    #[test]
+    fn a_date_is_read_as_it_is_written() {
+        for text in ["2026-11-24", "2024-02-29", "1970-01-01"] {
+            assert_eq!(text.parse::<Date>().unwrap().to_string(), text);
+        }
+        for wrong in
+            ["", "2026", "2026-13-01", "2026-02-29", "2026-00-10", "2026-01-00", "2026-1-1-1", "x-1-1"]
+        {
+            assert!(wrong.parse::<Date>().unwrap_err().contains("2026-11-24"), "{wrong}");
+        }
+        assert_eq!(serde_json::to_string(&Date::of_unix(0)).unwrap(), "\"1970-01-01\"");
+        assert!(serde_json::from_str::<Date>("\"1970-01-32\"").is_err());
+    }
 
     #[test]
     fn dates_are_written_as_python_writes_them() {

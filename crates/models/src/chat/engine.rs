@@ -28,12 +28,17 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// What stands around the assistant's part in a rendering with marks: noncharacters, which no text holds.
 pub(super) const MARKS: [char; 2] = ['\u{fdd0}', '\u{fdd1}'];
 
+/// The function that writes the date.
+const STRFTIME: &str = "strftime_now";
+
 /// A compiled template.
 pub(super) struct Engine {
     environment: Environment<'static>,
     pub(super) has_marks: bool,
     /// Whether the template's own text has a mark in it.
     pub(super) holds_mark: bool,
+    /// Whether its source names [`STRFTIME`].
+    pub(super) asks_for_date: bool,
 }
 
 /// What to render.
@@ -52,12 +57,13 @@ impl Engine {
     pub(super) fn compile(source: &str) -> Result<Self, String> {
         let scanned = scan::scan(source)?;
         let (has_marks, holds_mark) = (scanned.has_marks, source.contains(MARKS));
+        let asks_for_date = source.contains(STRFTIME);
         let environment = apart(PATIENCE, move || {
             let mut environment = environment()?;
             environment.add_template_owned("chat", scanned.source)?;
             Ok(environment)
         })?;
-        Ok(Self { environment, has_marks, holds_mark })
+        Ok(Self { environment, has_marks, holds_mark, asks_for_date })
     }
 
     /// Renders, or says why not.
@@ -72,7 +78,7 @@ impl Engine {
         context.insert("documents".into(), Value::from(()));
         if let Some(date) = request.date {
             let strftime = move |format: &str| date.format(format).map_err(|reason| refused(&reason));
-            context.insert("strftime_now".into(), Value::from_function(strftime));
+            context.insert(STRFTIME.into(), Value::from_function(strftime));
         }
         let marks = request.marks;
         context.insert(
@@ -156,7 +162,7 @@ fn described(error: &Error) -> String {
         return format!("{place}the template takes more steps or memory than any real one");
     }
     let hint = match error.detail() {
-        Some(detail) if detail.contains("strftime_now") => " (it asks for today's date, which is not given)",
+        Some(detail) if detail.contains(STRFTIME) => " (it asks for today's date, which is not given)",
         _ => "",
     };
     let detail = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);

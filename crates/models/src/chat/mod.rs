@@ -112,6 +112,16 @@ impl ChatTemplate {
         self
     }
 
+    /// Whether it may write the date into prompts.
+    pub fn asks_for_date(&self) -> bool {
+        self.engine.asks_for_date
+    }
+
+    /// The date that it was told and may write into prompts; none where it does not ask for one.
+    pub fn date(&self) -> Option<Date> {
+        self.date.filter(|_| self.asks_for_date())
+    }
+
     /// The conversation as one text. `add_generation_prompt` ends it with what the model continues from.
     /// Special tokens are in the text: tokenise it without adding any.
     ///

@@ -133,7 +133,13 @@ fn the_date_is_handed_in() {
     let messages = talk(&[("user", "a")]);
     let llama = template(&source("llama3.jinja"));
     assert!(llama.render(&messages, true).unwrap().contains("Today Date: 26 Jul 2024"), "not the clock's");
-    let dated = llama.with_date(Date { year: 2026, month: 11, day: 24 });
+    let day = Date { year: 2026, month: 11, day: 24 };
+    assert!(llama.asks_for_date() && llama.date().is_none());
+    let plain = template(CHATML).with_date(day);
+    assert!(!plain.asks_for_date() && plain.date().is_none());
+    assert_eq!(plain.render(&messages, true).unwrap(), template(CHATML).render(&messages, true).unwrap());
+    let dated = llama.with_date(day);
+    assert_eq!(dated.date(), Some(day));
     assert!(dated.render(&messages, true).unwrap().contains("Today Date: 24 Nov 2026"));
     let message = template("{{ strftime_now('%Y') }}").render(&messages, true).unwrap_err().to_string();
     assert!(message.contains("today's date, which is not given"), "{message}");

@@ -16,6 +16,11 @@ mod tokenizer;
 mod value;
 mod write;
 
+/// Byte-level pairs as a tokenizer.json, shared with folders that have them in two files.
+pub(crate) mod byte_pairs {
+    pub(crate) use super::tokenizer::{Added, Bpe, File, checked, pair, write};
+}
+
 #[cfg(test)]
 mod tests;
 

@@ -19,7 +19,9 @@ mod split;
 mod tests;
 mod vocabulary;
 
-use parts::{Bpe, File, added, around, pieces_to_text, spaces, write};
+pub(crate) use merges::{checked, pair};
+pub(crate) use parts::{Added, Bpe, File, write};
+use parts::{added, around, pieces_to_text, spaces};
 use split::Split;
 use vocabulary::Vocabulary;
 
@@ -96,7 +98,7 @@ fn byte_level(gguf: &Gguf) -> Result<String, String> {
         fuse_unk: false,
         byte_fallback: false,
         ignore_merges: split.keeps_words(),
-        merges: merges::checked(&merges, &vocab)?,
+        merges: checked(&merges, &vocab)?,
         vocab,
     };
     write(&File {
@@ -120,7 +122,7 @@ fn sentence_pieces(gguf: &Gguf) -> Result<String, String> {
     let listed = merges::listed(gguf)?;
     let vocab = words.by_text()?;
     let merges = match &listed {
-        Some(listed) => merges::checked(listed, &vocab)?,
+        Some(listed) => checked(listed, &vocab)?,
         // Gemma's scores do not follow the order in which its pairs were found; its ids do.
         None if gemma => merges::implied(&words.tokens, &vocab, |id| -(id as f64))?,
         None => {

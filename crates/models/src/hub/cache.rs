@@ -4,9 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::id::ModelId;
-use super::{CONFIG, OPTIONAL};
+use super::{CONFIG, OPTIONAL, forms};
 use crate::files;
-use crate::weights::{INDEX, SINGLE, weight_map};
+use crate::weights::{Pickles, weight_map};
 
 /// One model's part of the cache.
 pub(crate) struct Repo {
@@ -67,17 +67,17 @@ impl Snapshot {
     }
 
     /// Whether a model can be made of it.
-    pub(crate) fn is_usable(&self) -> bool {
-        let sharded = || {
-            let places = weight_map(&self.folder.join(INDEX));
+    pub(crate) fn is_usable(&self, pickles: Pickles) -> bool {
+        let sharded = |index: &str| {
+            let places = weight_map(&self.folder.join(index));
             places.is_ok_and(|places| places.values().all(|shard| self.has(shard)))
         };
-        self.has(CONFIG) && (self.has(SINGLE) || sharded())
+        self.has(CONFIG) && forms(pickles).iter().any(|(single, index)| self.has(single) || sharded(index))
     }
 
     /// Whether there is nothing left to ask the hub.
-    pub(crate) fn is_complete(&self) -> bool {
-        self.is_usable() && OPTIONAL.iter().all(|file| self.knows(file))
+    pub(crate) fn is_complete(&self, pickles: Pickles) -> bool {
+        self.is_usable(pickles) && OPTIONAL.iter().all(|file| self.knows(file))
     }
 }
 

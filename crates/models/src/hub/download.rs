@@ -51,10 +51,21 @@ impl<'a> Remote<'a> {
 
     /// Downloads a file, taking up an earlier attempt where it ended; none if the hub has no such file.
     pub(crate) fn get(&self, file: &str, progress: &mut dyn Progress) -> Result<Option<String>> {
+        self.persistently(file, &mut || self.try_get(file, progress))
+    }
+
+    /// Whether the hub has a file, without downloading it; not if it does not say.
+    pub(crate) fn has(&self, file: &str) -> bool {
+        let ask = || Ok(self.api.metadata(&self.repo.url(file)).map(drop)?);
+        matches!(self.persistently(file, &mut { ask }), Ok(Some(())))
+    }
+
+    /// Asks for a file until there is an answer; none if the hub has no such file.
+    fn persistently<T>(&self, file: &str, ask: &mut dyn FnMut() -> Result<T, Failure>) -> Result<Option<T>> {
         let mut attempt = 1;
         loop {
-            match self.try_get(file, progress) {
-                Ok(commit) => return Ok(Some(commit)),
+            match ask() {
+                Ok(answer) => return Ok(Some(answer)),
                 Err(Failure::Hub(cause)) if status(&cause) == Some(404) => return Ok(None),
                 Err(Failure::Hub(cause)) if attempt < ATTEMPTS && is_passing(&cause) => {
                     tracing::debug!("{file} of {}, attempt {attempt}: {cause}", self.id);

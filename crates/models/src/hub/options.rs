@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::weights::Pickles;
+
 /// How to reach the hub. The library reads no environment: [`HubOptions::from_vars`] is given a way to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HubOptions {
@@ -13,12 +15,15 @@ pub struct HubOptions {
     pub offline: bool,
     /// The folder with `models--org--name`.
     pub cache: PathBuf,
+    /// Whether weights in torch's own format are downloaded where there are no safetensors. Default: they are not.
+    pub pickles: Pickles,
 }
 
 impl HubOptions {
     /// The official hub with this cache folder and no token.
     pub fn new(cache: PathBuf) -> Self {
-        Self { endpoint: "https://huggingface.co".to_owned(), token: None, offline: false, cache }
+        let endpoint = "https://huggingface.co".to_owned();
+        Self { endpoint, token: None, offline: false, cache, pickles: Pickles::default() }
     }
 
     /// The settings of Hugging Face's own tools: `HF_ENDPOINT`, `HF_TOKEN` (else the file `HF_TOKEN_PATH`,

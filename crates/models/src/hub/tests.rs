@@ -12,7 +12,7 @@ use super::*;
 use sha2::{Digest, Sha256};
 
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
-const ID: &str = "org/tiny";
+pub(super) const ID: &str = "org/tiny";
 
 /// What the server has and what it saw.
 #[derive(Default)]
@@ -32,14 +32,14 @@ struct State {
 }
 
 /// Speaks as much of the hub's protocol as the client uses; ends with the test.
-struct Server {
+pub(super) struct Server {
     address: String,
     state: Arc<Mutex<State>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Server {
-    fn start(files: &[(&str, &[u8])]) -> Self {
+    pub(super) fn start(files: &[(&str, &[u8])]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let files = files.iter().map(|(name, bytes)| (name.to_string(), bytes.to_vec())).collect();
@@ -56,14 +56,18 @@ impl Server {
         Self { address, state, thread: Some(thread) }
     }
 
-    fn options(&self, cache: &Path) -> HubOptions {
+    pub(super) fn options(&self, cache: &Path) -> HubOptions {
         let mut options = HubOptions::new(cache.to_path_buf());
         options.endpoint = format!("http://{}", self.address);
         options
     }
 
-    fn seen(&self) -> Vec<String> {
+    pub(super) fn seen(&self) -> Vec<String> {
         std::mem::take(&mut self.state.lock().unwrap().seen)
+    }
+
+    pub(super) fn set_file(&self, name: &str, bytes: &[u8]) {
+        self.set(|state| drop(state.files.insert(name.to_owned(), bytes.to_vec())));
     }
 
     fn set(&self, change: impl FnOnce(&mut State)) {

@@ -155,6 +155,10 @@ impl Backbone for Llama {
         }
     }
 
+    fn normalises_keys(&self) -> bool {
+        self.settings.head_norms
+    }
+
     fn embedding_scale(&self) -> f32 {
         self.settings.embedding_scale
     }

@@ -1,5 +1,5 @@
-//! Tokenizers from before tokenizer.json: the same file is put together from a vocabulary, so that there is
-//! one way in.
+//! BERT's tokenizer from before tokenizer.json: the same file is put together from a vocabulary, so that there
+//! is one way in.
 
 use std::path::Path;
 
@@ -20,7 +20,7 @@ pub(super) fn word_pieces(folder: &Path) -> Result<String> {
     let [unknown, sep, _, cls, _] = &names;
     let tokenizer = json!({
         "version": "1.0",
-        "added_tokens": added(&path, &vocab, &names, None)?,
+        "added_tokens": added(&path, &vocab, &names)?,
         "normalizer": {
             "type": "BertNormalizer",
             "clean_text": true,
@@ -46,77 +46,28 @@ pub(super) fn word_pieces(folder: &Path) -> Result<String> {
     Ok(tokenizer.to_string())
 }
 
-/// A tokenizer.json for RoBERTa's `vocab.json` and `merges.txt`.
-pub(super) fn byte_pairs(folder: &Path) -> Result<String> {
-    let path = folder.join("vocab.json");
-    let vocab: Map<String, Value> = files::read_json(&path)?;
-    let merges = files::read_text(&folder.join("merges.txt"))?;
-    let merges =
-        merges.lines().filter(|line| !line.starts_with("#version") && !line.is_empty()).collect::<Vec<_>>();
-    let config = Settings::read(folder)?;
-    let space = config.flag("add_prefix_space")?.unwrap_or(false);
-    let names = [("unk", "<unk>"), ("sep", "</s>"), ("pad", "<pad>"), ("cls", "<s>"), ("mask", "<mask>")]
-        .map(|(kind, default)| config.token(kind, default));
-    let [_, sep, _, cls, mask] = &names;
-    let tokenizer = json!({
-        "version": "1.0",
-        "added_tokens": added(&path, &vocab, &names, Some(mask))?,
-        "normalizer": null,
-        "pre_tokenizer": {
-            "type": "ByteLevel",
-            "add_prefix_space": space,
-            "trim_offsets": true,
-            "use_regex": true,
-        },
-        "post_processor": {
-            "type": "RobertaProcessing",
-            "sep": [sep, vocab[sep]],
-            "cls": [cls, vocab[cls]],
-            "trim_offsets": true,
-            "add_prefix_space": space,
-        },
-        "decoder": null,
-        "model": {
-            "type": "BPE",
-            "dropout": null,
-            "unk_token": null,
-            "continuing_subword_prefix": "",
-            "end_of_word_suffix": "",
-            "fuse_unk": false,
-            "vocab": vocab,
-            "merges": merges,
-        },
-    });
-    Ok(tokenizer.to_string())
-}
-
-/// The special tokens as tokenizer.json lists them; `lstrip` is the one that swallows the space before it.
-fn added(
-    path: &Path,
-    vocab: &Map<String, Value>,
-    names: &[String],
-    lstrip: Option<&String>,
-) -> Result<Vec<Value>> {
+/// The special tokens as tokenizer.json lists them.
+fn added(path: &Path, vocab: &Map<String, Value>, names: &[String]) -> Result<Vec<Value>> {
     let entry = |name: &String| {
         let id = vocab
             .get(name)
             .ok_or_else(|| Error::tokenizer(path, format!("has no special token `{name}`")))?;
         Ok(json!({
             "id": id, "content": name, "special": true, "normalized": false,
-            "single_word": false, "rstrip": false, "lstrip": lstrip == Some(name),
+            "single_word": false, "rstrip": false, "lstrip": false,
         }))
     };
     names.iter().map(entry).collect()
 }
 
 /// tokenizer_config.json, if there is one.
-struct Settings<'a> {
+pub(super) struct Settings<'a> {
     folder: &'a Path,
     map: Map<String, Value>,
 }
 
 impl<'a> Settings<'a> {
-    fn read(folder: &'a Path) -> Result<Self> {
+    pub(super) fn read(folder: &'a Path) -> Result<Self> {
         let path = folder.join("tokenizer_config.json");
         let map = if path.exists() { files::read_json(&path)? } else { Map::new() };
         let settings = Self { folder, map };
@@ -129,13 +80,17 @@ impl<'a> Settings<'a> {
         Ok(settings)
     }
 
-    fn flag(&self, name: &str) -> Result<Option<bool>> {
+    pub(super) fn flag(&self, name: &str) -> Result<Option<bool>> {
         match self.map.get(name) {
             None | Some(Value::Null) => Ok(None),
             Some(value) => {
                 value.as_bool().map(Some).ok_or_else(|| self.wrong(name, "must be true, false or null"))
             }
         }
+    }
+
+    pub(super) fn text(&self, name: &str) -> Option<&str> {
+        self.map.get(name)?.as_str()
     }
 
     /// The special token of a kind (`"sep"`), which is a text or an object that holds it.
@@ -145,7 +100,7 @@ impl<'a> Settings<'a> {
         text.unwrap_or(default).to_owned()
     }
 
-    fn wrong(&self, name: &str, what: &str) -> Error {
+    pub(super) fn wrong(&self, name: &str, what: &str) -> Error {
         Error::json(&self.folder.join("tokenizer_config.json"), format!("field `{name}`: {what}"))
     }
 }

@@ -23,9 +23,9 @@ pub const SINGLE: &str = "model.safetensors";
 pub const INDEX: &str = "model.safetensors.index.json";
 
 /// An unsharded model's weights in torch's own format.
-const TORCH_SINGLE: &str = "pytorch_model.bin";
+pub(crate) const TORCH_SINGLE: &str = "pytorch_model.bin";
 /// The index of its shards.
-const TORCH_INDEX: &str = "pytorch_model.bin.index.json";
+pub(crate) const TORCH_INDEX: &str = "pytorch_model.bin.index.json";
 
 /// How a file of weights is laid out.
 #[derive(Clone, Copy)]

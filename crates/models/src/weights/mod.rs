@@ -17,12 +17,13 @@ mod tests;
 mod torch;
 mod write;
 
-pub(crate) use checkpoint::weight_map;
 pub use checkpoint::{Checkpoint, INDEX, SINGLE};
+pub(crate) use checkpoint::{TORCH_INDEX, TORCH_SINGLE, weight_map};
 pub use computed::{Precision, write_computed};
 pub use dtype::Dtype;
 pub use header::TensorInfo;
 pub(crate) use map::Map;
+pub(crate) use pickles::HINT;
 pub use pickles::Pickles;
 pub(crate) use stored::{GgufEntry, Stored};
 pub use take::{Notes, Take};

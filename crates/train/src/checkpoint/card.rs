@@ -1,8 +1,9 @@
 //! `offshoot.json`: what an adapter's folder says beside the library's own files.
 
+use super::likeness::{alike, blocks, fingerprint, sketch};
 use super::{About, Grown, read_json};
 use crate::{Error, Result};
-use offshoot_core::{Backbone, Kind, Params, Part};
+use offshoot_core::Backbone;
 use offshoot_methods::MethodConfig;
 use offshoot_models::{Model, Pooling, Task};
 use serde::{Deserialize, Serialize};
@@ -36,7 +37,7 @@ pub struct Card {
 }
 
 /// A base model as an adapter knows it: only on the same one does it mean anything.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Base {
     /// The folder or hub id, as the user gave it.
@@ -58,6 +59,12 @@ pub struct Base {
     /// A hash of the frozen norms and biases: models of one size are told apart by it. They are the values
     /// that no precision and no quantisation of the matrices changes.
     pub fingerprint: String,
+    /// Sums over the same values: one model in two forms is known by them where rounding tips the hash.
+    #[serde(default)]
+    pub sketch: Vec<f64>,
+    /// The formats of its quantised matrices, if it had such.
+    #[serde(default)]
+    pub blocks: Option<String>,
 }
 
 impl Card {
@@ -96,11 +103,12 @@ impl Card {
         serde_json::from_value(value).map(Some).map_err(|error| failed(error.to_string()))
     }
 
-    /// Checks that a model is the one that the adapter was trained on, and is pooled as then.
+    /// Checks that a model is the one that the adapter was trained on, and is pooled as then. Whether its
+    /// matrices are quantised makes no other model of it; what a person should know of that is returned.
     ///
     /// # Errors
     /// If it is another: the message says in what they differ.
-    pub fn check(&self, model: &Model) -> Result<()> {
+    pub fn check(&self, model: &Model) -> Result<Option<String>> {
         let other = Base::of(model.backbone.as_ref(), &self.base.name);
         let differences = self.base.differences(&other);
         if !differences.is_empty() {
@@ -123,7 +131,7 @@ impl Card {
                 self.pooling, model.pooling, self.pooling
             )));
         }
-        Ok(())
+        Ok(self.base.form(&other))
     }
 }
 
@@ -141,6 +149,8 @@ impl Base {
             ffn: shape.ffn,
             vocab: shape.vocab,
             fingerprint: fingerprint(backbone),
+            sketch: sketch(backbone),
+            blocks: blocks(backbone),
         }
     }
 
@@ -160,37 +170,25 @@ impl Base {
         let sizes = sizes.into_iter().filter(|(_, mine, theirs)| mine != theirs);
         let sizes = sizes.map(|(what, mine, theirs)| format!("{mine} {what}, here {theirs}"));
         let all: Vec<_> = family.into_iter().chain(sizes).collect();
-        if all.is_empty() && self.fingerprint != other.fingerprint {
+        if all.is_empty() && self.fingerprint != other.fingerprint && !alike(&self.sketch, &other.sketch) {
             return vec!["of the same size, with other weights".to_owned()];
         }
         all
     }
-}
 
-/// A hash of the norms and biases of the blocks, rounded to bf16 so that a base stored that way has the same.
-/// The pooler is left out: it is there only where it is used.
-fn fingerprint(backbone: &dyn Backbone) -> String {
-    let params = Params::new();
-    let kinds = [Kind::Bias, Kind::NormWeight, Kind::NormBias];
-    let weights = backbone.weights().into_iter().filter(|weight| {
-        weight.param().is_none()
-            && kinds.contains(&weight.place().kind)
-            && weight.place().part != Part::Pooler
-    });
-    let values = weights.flat_map(|weight| weight.value(&params).to_vec());
-    let hash = values
-        .map(rounded)
-        .flat_map(u16::to_le_bytes)
-        .fold(FNV_OFFSET, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(FNV_PRIME));
-    format!("{hash:016x}")
-}
-
-/// FNV-1a, 64 bits: it tells models apart and is no protection against somebody who wants it not to.
-const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
-const FNV_PRIME: u64 = 0x0100_0000_01b3;
-
-/// The bits of the nearest bf16, ties to even.
-fn rounded(value: f32) -> u16 {
-    let bits = value.to_bits();
-    (bits.wrapping_add(0x7fff + ((bits >> 16) & 1)) >> 16) as u16
+    /// What to say if the same model is here in another form. Cards of before that was written down are silent.
+    fn form(&self, other: &Self) -> Option<String> {
+        let known = !self.sketch.is_empty();
+        let of = |blocks: &Option<String>| match blocks {
+            Some(blocks) => format!("its matrices in {blocks}"),
+            None => "its matrices not quantised".to_owned(),
+        };
+        (known && self.blocks != other.blocks).then(|| {
+            format!(
+                "the adapter was trained on the model with {}, and here it has {}; results differ a little",
+                of(&self.blocks),
+                of(&other.blocks)
+            )
+        })
+    }
 }

@@ -136,9 +136,10 @@ fn prompt(folder: &Path, model: &Model) -> Result<Option<(Card, Prompt)>> {
 /// The card and the content of a folder.
 fn read(folder: &Path, model: &Model, pickles: Pickles) -> Result<(Option<Card>, Imported)> {
     let card = Card::read(folder)?;
-    if let Some(card) = &card {
-        named(folder, card.check(model))?;
-    }
+    let note = match &card {
+        Some(card) => named(folder, card.check(model))?,
+        None => None,
+    };
     if let Some(card) = card.as_ref().filter(|card| card.method.saves() == Saves::Prompt) {
         let (folder, name) = (folder.display(), card.method.info().name);
         return Err(Error::invalid(format!(
@@ -146,10 +147,11 @@ fn read(folder: &Path, model: &Model, pickles: Pickles) -> Result<(Option<Card>,
         )));
     }
     let checkpoint = card.as_ref().filter(|card| card.method.saves() == Saves::Checkpoint);
-    let imported = match checkpoint {
+    let mut imported = match checkpoint {
         Some(card) => full(folder, card, model)?,
         None => adapter(folder, model, pickles)?,
     };
+    imported.notes.extend(note);
     Ok((card, imported))
 }
 

@@ -18,6 +18,9 @@ mod card;
 #[cfg(test)]
 mod foreign;
 mod grown;
+mod likeness;
+#[cfg(test)]
+mod likeness_tests;
 pub(crate) mod load;
 mod origin;
 pub(crate) mod save;

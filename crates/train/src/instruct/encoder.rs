@@ -3,6 +3,7 @@
 use super::LmRow;
 use super::cut::{Whole, cut_prompt};
 use super::frame::Frame;
+use super::pieces::pieces;
 use super::render::{self, NO_TEMPLATE, Prompt};
 use crate::data::Problems;
 use crate::data::instruct::{Content, LmExample};
@@ -15,8 +16,8 @@ use std::ops::Range;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LmSettings {
-    /// Rows are cut to so many tokens; default 512. A cut row keeps at least a quarter of it, or all of a
-    /// shorter completion, to learn from.
+    /// The most tokens of a row; default 512. Longer plain text becomes several rows. Any other row is cut and
+    /// keeps at least a quarter of it, or all of a shorter completion, to learn from.
     pub max_length: usize,
     /// Whether the prompt's tokens count in the loss too; default: only the completion's.
     pub train_on_prompt: bool,
@@ -36,6 +37,8 @@ pub struct LmEncoder<'a> {
     special: &'a SpecialTokens,
     settings: LmSettings,
 }
+
+const NOTHING: &str = "there is no token to predict";
 
 /// Why a row cannot be tokenised.
 pub(super) type Reason<T> = std::result::Result<T, String>;
@@ -63,12 +66,17 @@ impl<'a> LmEncoder<'a> {
         Ok(Self { tokenizer, template, special, settings })
     }
 
-    /// Tokenises rows, in their order; `file` is for messages.
+    /// Tokenises rows, in their order; `file` is for messages. Of a plain text that is longer than the maximum
+    /// come several rows, its consecutive pieces.
     ///
     /// # Errors
     /// Rows that cannot be tokenised: all counted, the first named with their lines.
     pub fn rows(&self, file: &str, examples: &[LmExample]) -> Result<Vec<LmRow>> {
-        each(file, examples, |_, example| self.row(example, &Frame::NONE))
+        let rows = each(file, examples, |_, example| match &example.content {
+            Content::Text(_) => self.whole_text(example),
+            _ => self.row(example, &Frame::NONE).map(|row| vec![row]),
+        })?;
+        Ok(rows.into_iter().flatten().collect())
     }
 
     /// The tokens to generate from, for each row: its prompt through the template, or as it is. More than
@@ -84,20 +92,39 @@ impl<'a> LmEncoder<'a> {
         })
     }
 
+    /// A plain text with the end of the sequence: one row, or its pieces.
+    fn whole_text(&self, example: &LmExample) -> Reason<Vec<LmRow>> {
+        let mut ids = self.prompt(&example.content, &Frame::NONE)?;
+        ids.push(self.eos());
+        let pieces = pieces(&ids, self.settings.max_length);
+        if pieces.is_empty() {
+            return Err(NOTHING.to_owned());
+        }
+        let row = |(piece, ids): (u32, &[u32])| LmRow {
+            ids: ids.to_vec(),
+            predicted: (0..ids.len()).map(|at| at > 0).collect(),
+            line: example.line,
+            piece,
+            truncated: false,
+        };
+        Ok((0..).zip(pieces).map(row).collect())
+    }
+
     /// A row in a frame, whose examples are not predicted.
     pub(super) fn row(&self, example: &LmExample, frame: &Frame<'_>) -> Reason<LmRow> {
-        let mut whole = match &example.content {
+        let whole = match &example.content {
+            Content::Text(_) => return Err("plain text has no prompt to write around".to_owned()),
             Content::Messages(turns) => self.conversation(&frame.turns(turns), frame.examples().len())?,
-            Content::Text(_) => {
-                let mut ids = self.prompt(&example.content, frame)?;
-                ids.push(self.eos());
-                Whole { predicted: vec![true; ids.len()], ids, prompt: 0 }
-            }
             Content::Alpaca { output: completion, .. } | Content::Completion { completion, .. } => {
                 let prompt = self.prompt(&example.content, frame)?;
                 self.completed(prompt, completion)?
             }
         };
+        self.cut(whole, example.line)
+    }
+
+    /// One row of a prompt and its completion.
+    fn cut(&self, mut whole: Whole, line: u64) -> Reason<LmRow> {
         if self.settings.train_on_prompt {
             whole.predicted.fill(true);
         }
@@ -105,9 +132,9 @@ impl<'a> LmEncoder<'a> {
         let Whole { ids, mut predicted, .. } = whole;
         predicted.first_mut().into_iter().for_each(|first| *first = false);
         if !predicted.contains(&true) {
-            return Err("there is no token to predict".to_owned());
+            return Err(NOTHING.to_owned());
         }
-        Ok(LmRow { ids, predicted, line: example.line, truncated })
+        Ok(LmRow { ids, predicted, line, piece: 0, truncated })
     }
 
     fn eos(&self) -> u32 {

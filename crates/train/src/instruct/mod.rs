@@ -5,7 +5,7 @@
 //! | alpaca | one user turn `instruction` + newline + `input`, the generation prompt; the output, end of sequence | the prompt of Stanford's Alpaca (2023); the output, end of sequence |
 //! | completion | one user turn, the generation prompt; the completion, end of sequence | the prompt as it is; the completion, end of sequence |
 //! | messages | the template's conversation; every assistant turn with its end-of-turn token is predicted | refused |
-//! | text | the text as it is, end of sequence; all but the first token is predicted | the same |
+//! | text | the text as it is, end of sequence, in pieces of the maximum length; all but the first token is predicted | the same |
 //!
 //! Prompt and completion are tokenised apart, as generation has to do it. What goes through a template gets
 //! no special tokens but the template's; what does not begins with those the tokenizer puts first (`<s>`).
@@ -14,6 +14,7 @@ mod cut;
 mod encoder;
 mod frame;
 mod framed;
+mod pieces;
 mod render;
 
 pub(crate) use cut::cut_prompt;
@@ -33,6 +34,8 @@ pub struct LmRow {
     pub predicted: Vec<bool>,
     /// The line in the data file.
     pub line: u64,
+    /// Which piece of the line's text it is, from 0; only plain text has several.
+    pub piece: u32,
     /// Whether tokens were cut off.
     pub truncated: bool,
 }
@@ -51,6 +54,11 @@ impl Tokens for LmRow {
 
     fn line(&self) -> u64 {
         self.line
+    }
+
+    /// The pieces of a text have dropout masks of their own.
+    fn row_id(&self) -> u64 {
+        self.line ^ (u64::from(self.piece) << 32)
     }
 
     fn truncated(&self) -> bool {

@@ -145,7 +145,34 @@ fn plain_text_is_predicted_but_for_its_first_token() {
         let (text, predicted) = encoded(template, settings(999, false), &row).unwrap();
         assert_eq!((text.as_str(), predicted.as_str()), ("<s>ab c</s>", "ab c</s>"));
     }
-    assert_eq!(encoded(None, settings(3, false), &row).unwrap().0, "<s>ab");
+}
+
+/// Each piece's text, and what of it is predicted.
+fn pieces_of(rows: &[LmRow], tokenizer: &Tokenizer) -> Vec<(String, String)> {
+    let text = |ids: &[u32]| tokenizer.decode(ids, false).unwrap();
+    rows.iter().map(|row| (text(&row.ids), text(&row.ids[1..]))).collect()
+}
+
+#[test]
+fn a_long_text_becomes_pieces_and_none_of_it_is_lost() {
+    let (tokenizer, special) = (tokenizer(), special());
+    let template = ChatTemplate::new(CHATML, None, None).unwrap();
+    for train_on_prompt in [false, true] {
+        let settings = settings(3, train_on_prompt);
+        let encoder = LmEncoder::new(&tokenizer, Some(&template), &special, settings).unwrap();
+        let (long, short) = (Content::Text("abcde".into()), Content::Text("x".into()));
+        let rows = encoder.rows("a.json", &[example(long), example(short)]).unwrap();
+        let expected = [("<s>ab", "ab"), ("bcd", "cd"), ("de</s>", "e</s>"), ("<s>x</s>", "x</s>")];
+        assert_eq!(pieces_of(&rows, &tokenizer), expected.map(|(a, b)| (a.to_owned(), b.to_owned())));
+        for row in &rows {
+            assert!(!row.truncated && row.line == 7);
+            assert!(!row.predicted[0] && row.predicted[1..].iter().all(|predicted| *predicted));
+        }
+        assert_eq!(rows.iter().map(|row| row.piece).collect::<Vec<_>>(), [0, 1, 2, 0]);
+        let batch = pack(&rows).unwrap();
+        let ids = batch.row_ids();
+        assert!(ids[0] == 7 && ids[0] != ids[1] && ids[1] != ids[2] && ids[3] == 7, "{ids:?}");
+    }
 }
 
 #[test]
@@ -156,7 +183,6 @@ fn a_cut_row_keeps_something_to_learn() {
         alpaca("why", "", &long),
         completion(&long, &long),
         messages(&[("user", &long), ("assistant", "yes"), ("user", &long), ("assistant", "no")]),
-        example(Content::Text(long.clone())),
     ] {
         for most in [2, 3, 10, 64] {
             for train_on_prompt in [false, true] {
@@ -223,6 +249,7 @@ fn rows_of_language_models_are_packed_as_others_are() {
         ids: vec![1; length],
         predicted: (0..length).map(|at| at > 0).collect(),
         line,
+        piece: 0,
         truncated: line == 2,
     };
     let rows = [row(3, 1), row(5, 2), row(4, 3)];

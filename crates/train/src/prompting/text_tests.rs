@@ -86,7 +86,7 @@ fn prepared(family: &str, template: Option<&str>, rows: &[LmExample], max_length
     data.generate.max_tokens = 4;
     let recipe = Recipe {
         task: Task::LanguageModel,
-        model: ModelRecipe { name: family.into(), pooling: None },
+        model: ModelRecipe { name: family.into(), ..ModelRecipe::default() },
         data,
         train: TrainSettings::default(),
         methods: Vec::new(),

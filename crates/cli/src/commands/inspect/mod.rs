@@ -69,7 +69,7 @@ pub(crate) fn run(args: &Args, session: &Session) -> Result<()> {
     if ends("gguf") {
         return gguf_file(args, path, session);
     }
-    model::show(args, &session.model_folder(&args.name)?, session)
+    model::show(args, &session.model_folder(&args.name, args.pickle.pickles())?, session)
 }
 
 /// A GGUF file: a model that is supported, or whatever else is in it.

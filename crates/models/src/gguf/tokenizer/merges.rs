@@ -15,17 +15,21 @@ const MOST_BYTES_PER_BYTE: usize = 32;
 /// The pairs that the file lists, if it does.
 pub(super) fn listed(gguf: &Gguf) -> Result<Option<Vec<(String, String)>>, String> {
     let Some(lines) = texts(gguf, "tokenizer.ggml.merges")? else { return Ok(None) };
-    let pair = |(place, line): (usize, &String)| match line.split_once(' ') {
+    lines.iter().enumerate().map(|(place, line)| pair(place, line)).collect::<Result<_, _>>().map(Some)
+}
+
+/// The two sides of a line.
+pub(crate) fn pair(place: usize, line: &str) -> Result<(String, String), String> {
+    match line.split_once(' ') {
         Some((left, right)) if !left.is_empty() && !right.is_empty() && !right.contains(' ') => {
             Ok((left.to_owned(), right.to_owned()))
         }
         _ => Err(format!("merge {place}, {line:?}, is not two tokens with a space between: damaged file")),
-    };
-    lines.iter().enumerate().map(pair).collect::<Result<_, _>>().map(Some)
+    }
 }
 
 /// Checks that each side and what becomes of them is a token.
-pub(super) fn checked<'a>(
+pub(crate) fn checked<'a>(
     merges: &'a [(String, String)],
     vocab: &BTreeMap<&str, usize>,
 ) -> Result<Vec<(&'a str, &'a str)>, String> {

@@ -11,37 +11,38 @@ use crate::gguf::Gguf;
 
 /// A tokenizer.json.
 #[derive(Serialize)]
-pub(super) struct File<'a> {
-    pub(super) version: &'static str,
-    pub(super) added_tokens: Vec<Added<'a>>,
-    pub(super) normalizer: Json,
-    pub(super) pre_tokenizer: Json,
-    pub(super) post_processor: Json,
-    pub(super) decoder: Json,
-    pub(super) model: Bpe<'a>,
+pub(crate) struct File<'a> {
+    pub(crate) version: &'static str,
+    pub(crate) added_tokens: Vec<Added<'a>>,
+    pub(crate) normalizer: Json,
+    pub(crate) pre_tokenizer: Json,
+    pub(crate) post_processor: Json,
+    pub(crate) decoder: Json,
+    pub(crate) model: Bpe<'a>,
 }
 
 /// A token that is found in the text before anything else is done to it.
 #[derive(Serialize)]
-pub(super) struct Added<'a> {
-    pub(super) id: usize,
-    pub(super) content: &'a str,
-    pub(super) single_word: bool,
-    pub(super) lstrip: bool,
-    pub(super) rstrip: bool,
-    pub(super) normalized: bool,
-    pub(super) special: bool,
+pub(crate) struct Added<'a> {
+    pub(crate) id: usize,
+    pub(crate) content: &'a str,
+    pub(crate) single_word: bool,
+    pub(crate) lstrip: bool,
+    pub(crate) rstrip: bool,
+    pub(crate) normalized: bool,
+    pub(crate) special: bool,
 }
 
+/// Its model.
 #[derive(Serialize)]
-pub(super) struct Bpe<'a> {
-    pub(super) r#type: &'static str,
-    pub(super) unk_token: Option<&'a str>,
-    pub(super) fuse_unk: bool,
-    pub(super) byte_fallback: bool,
-    pub(super) ignore_merges: bool,
-    pub(super) vocab: BTreeMap<&'a str, usize>,
-    pub(super) merges: Vec<(&'a str, &'a str)>,
+pub(crate) struct Bpe<'a> {
+    pub(crate) r#type: &'static str,
+    pub(crate) unk_token: Option<&'a str>,
+    pub(crate) fuse_unk: bool,
+    pub(crate) byte_fallback: bool,
+    pub(crate) ignore_merges: bool,
+    pub(crate) vocab: BTreeMap<&'a str, usize>,
+    pub(crate) merges: Vec<(&'a str, &'a str)>,
 }
 
 /// Normalizer and pre-tokenizer that write spaces as sentencepiece does. They differ beside added tokens:
@@ -130,6 +131,6 @@ pub(super) fn around(gguf: &Gguf, words: &Vocabulary, begins: bool) -> Result<Js
     }))
 }
 
-pub(super) fn write(file: &File<'_>) -> Result<String, String> {
+pub(crate) fn write(file: &File<'_>) -> Result<String, String> {
     serde_json::to_string(file).map_err(|cause| cause.to_string())
 }
