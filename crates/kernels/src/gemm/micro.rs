@@ -14,13 +14,29 @@ pub(super) fn panel_width<S: Simd>() -> usize {
     VECTORS * S::F32_LANES
 }
 
+/// Rows `[rows, depth]` of the left side by pointer.
+#[derive(Clone, Copy)]
+pub(super) struct Strips {
+    pub data: *const f32,
+    /// From one row of a strip to the next.
+    pub row_stride: usize,
+    /// From one inner index to the next.
+    pub step: usize,
+    /// From one strip to the next.
+    pub strip_stride: usize,
+}
+
+/// Rows of a strip under an instruction set: twice as many vectors as rows hold the sums, 12 of 16 registers
+/// or 24 of 32; the others hold a panel's row and an element.
+#[inline(always)]
+pub(super) fn strip_rows<S: Simd>() -> usize {
+    if S::REGISTER_COUNT >= 32 { 12 } else { 6 }
+}
+
 /// A panel and the rows that it is multiplied with, by pointers: `out[r, j] (+)= sum_p left[r, p] panel[p, j]`.
 #[derive(Clone, Copy)]
 pub(super) struct Strip {
-    /// `[rows, depth]`, rows `row_stride` and inner indices `step` apart.
-    pub left: *const f32,
-    pub row_stride: usize,
-    pub step: usize,
+    pub left: Strips,
     /// `[depth, panel_width]`
     pub panel: *const f32,
     pub depth: usize,
@@ -41,16 +57,14 @@ impl Strip {
     /// The pointers must be valid for their shapes, and nobody else may touch the output meanwhile.
     #[inline(always)]
     pub(super) unsafe fn run<S: Simd>(mut self, simd: S, rows: usize) {
-        // 12 of 16 registers hold sums, or 24 of 32: the others hold a panel's row and an element.
-        let most = if S::REGISTER_COUNT >= 32 { 12 } else { 6 };
-        let mut left = rows;
-        while left > 0 {
-            let now = left.min(most);
+        let mut rest = rows;
+        while rest > 0 {
+            let now = rest.min(strip_rows::<S>());
             // SAFETY: the caller's promise; `now` rows are left.
             unsafe { self.few(simd, now) };
-            self.left = self.left.wrapping_add(now * self.row_stride);
+            self.left.data = self.left.data.wrapping_add(self.left.strip_stride);
             self.out = self.out.wrapping_add(now * self.out_stride);
-            left -= now;
+            rest -= now;
         }
     }
 
@@ -116,10 +130,10 @@ impl Strip {
                     }
                 }
             }
-            // Known to be 1, the step costs no register and no addition.
-            match self.step {
-                1 => self.chain(simd, &mut sums, 1),
-                step => self.chain(simd, &mut sums, step),
+            // What is known costs no register and no addition.
+            match (self.left.row_stride, self.left.step) {
+                (1, step) if step == strip_rows::<S>() => self.chain(simd, &mut sums, (1, strip_rows::<S>())),
+                strides => self.chain(simd, &mut sums, strides),
             }
             for (r, sums) in sums.iter().enumerate() {
                 for (v, sum) in sums.iter().enumerate() {
@@ -142,16 +156,16 @@ impl Strip {
         self,
         simd: S,
         sums: &mut [[S::f32s; VECTORS]; ROWS],
-        step: usize,
+        (row_stride, step): (usize, usize),
     ) {
-        let (mut left, mut panel) = (self.left, self.panel);
+        let (mut left, mut panel) = (self.left.data, self.panel);
         for _ in 0..self.depth {
             // SAFETY: the caller's promise.
             unsafe {
                 let row: [S::f32s; VECTORS] =
                     std::array::from_fn(|v| panel.add(v * S::F32_LANES).cast::<S::f32s>().read_unaligned());
                 for (r, sums) in sums.iter_mut().enumerate() {
-                    let value = simd.splat_f32s(*left.add(r * self.row_stride));
+                    let value = simd.splat_f32s(*left.add(r * row_stride));
                     for (sum, &w) in sums.iter_mut().zip(&row) {
                         *sum = simd.mul_add_e_f32s(value, w, *sum);
                     }

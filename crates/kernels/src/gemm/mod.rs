@@ -7,6 +7,7 @@
 //! [`FEW`] rows).
 
 mod few;
+mod left;
 mod micro;
 #[cfg(test)]
 mod tests;
@@ -15,6 +16,7 @@ mod tile;
 pub use few::FEW;
 
 use crate::quant::Matrix;
+use left::{Left, Packed};
 use micro::{Strip, panel_width};
 use rayon::prelude::*;
 use std::cell::RefCell;
@@ -113,7 +115,7 @@ fn transposed(out: &mut [f32], x: &[f32], n: usize, w: &impl Source) {
     } else if n <= FEW {
         few::product(out, x, n, w);
     } else {
-        let left = Left { data: x, row_stride: w.cols(), step: 1 };
+        let left = Left::rows(x, w.cols());
         run(out, left, (n, w.cols(), w.rows()), w, (Side::Transposed, false));
     }
 }
@@ -121,7 +123,7 @@ fn transposed(out: &mut [f32], x: &[f32], n: usize, w: &impl Source) {
 fn straight(out: &mut [f32], x: &[f32], n: usize, w: &impl Source) {
     assert_eq!(x.len(), n * w.rows(), "left side is not [n, w.rows]");
     assert_eq!(out.len(), n * w.cols(), "output is not [n, w.cols]");
-    let left = Left { data: x, row_stride: w.rows(), step: 1 };
+    let left = Left::rows(x, w.rows());
     run(out, left, (n, w.rows(), w.cols()), w, (Side::Straight, false));
 }
 
@@ -130,7 +132,7 @@ fn straight(out: &mut [f32], x: &[f32], n: usize, w: &impl Source) {
 pub fn product_outer(out: &mut [f32], a: &[f32], columns: usize, b: Dense<'_>, accumulate: bool) {
     assert_eq!(a.len(), b.rows * columns, "left side is not [b.rows, columns]");
     assert_eq!(out.len(), columns * b.cols, "output is not [columns, b.cols]");
-    let left = Left { data: a, row_stride: 1, step: columns };
+    let left = Left::columns(a, columns);
     run(out, left, (columns, b.rows, b.cols), &b, (Side::Straight, accumulate));
 }
 
@@ -141,16 +143,6 @@ enum Side {
     Transposed,
     /// An output is one of its columns.
     Straight,
-}
-
-/// The left-hand matrix `[rows, depth]`.
-#[derive(Clone, Copy)]
-struct Left<'a> {
-    data: &'a [f32],
-    /// From one row to the next.
-    row_stride: usize,
-    /// From one inner index to the next.
-    step: usize,
 }
 
 /// Rows of the left side that are multiplied with a tile before the next panel: together with the tile they
@@ -165,6 +157,9 @@ const ROW_STEP: usize = 12;
 
 /// Tasks per thread that even out what one thread gets more than another.
 const TASKS: usize = 3;
+
+/// Outputs from which on it pays to lay the left side out anew.
+const WORTH_PACKING: usize = 64;
 
 /// Multiplications below which waking other threads costs more than it saves.
 const SERIAL: usize = 64 * 64 * 64;
@@ -192,6 +187,8 @@ fn run<W: Source>(
         Side::Transposed => (PIECE, 128),
         Side::Straight => (128, PIECE),
     };
+    let mut packed = Packed::default();
+    let left = if width >= WORTH_PACKING { packed.pack(left, rows, depth) } else { left };
     let product = Product { out: out.as_mut_ptr(), left, right, side, depth, width, deep, accumulate };
     let tasks = tasks(rows, pieces(0..width, wide));
     let one = |task: &Rectangle| {
@@ -267,16 +264,11 @@ impl<W> Product<'_, W> {
     /// Some rows of the left side with a tile.
     #[inline(always)]
     fn multiply<S: pulp::Simd>(&self, simd: S, tile: &Tile, part: &Rectangle, depth: &Range<usize>) {
-        let Left { data, row_stride, step } = self.left;
         let (rows, width) = (&part.rows, panel_width::<S>());
-        // The first element, and a check that the last one is there.
-        let left = &data[rows.start * row_stride + depth.start * step..]
-            [..=(rows.len() - 1) * row_stride + (depth.len() - 1) * step];
+        let strips = self.left.strips::<S>(rows, depth);
         for (index, first) in part.columns.clone().step_by(width).enumerate() {
             let strip = Strip {
-                left: left.as_ptr(),
-                row_stride,
-                step,
+                left: strips,
                 panel: tile.panel::<S>(index, depth.len()),
                 depth: depth.len(),
                 out: self.out.wrapping_add(rows.start * self.width + first),
@@ -284,7 +276,7 @@ impl<W> Product<'_, W> {
                 width: width.min(part.columns.end - first),
                 from_zero: depth.start == 0 && !self.accumulate,
             };
-            // SAFETY: `left` and the panel are slices of the right sizes; the rows and columns are this
+            // SAFETY: the strips and the panel lie in slices of the right sizes; the rows and columns are this
             // task's own, and lie in the output, whose size was checked.
             unsafe { strip.run(simd, rows.len()) };
         }

@@ -71,7 +71,7 @@ fn every_instruction_set_multiplies() {
     let (x, w) = (noise(1, m * k), noise(2, k * n));
     let expected = sums((m, k, n), |i, p| x[i * k + p], |p, j| w[j * k + p]);
     let right = Dense::new(&w, n, k);
-    let left = Left { data: &x, row_stride: k, step: 1 };
+    let left = Left::rows(&x, k);
     let task = Rectangle { rows: 0..m, columns: 0..n };
     for arch in architectures() {
         let mut out = vec![f32::NAN; m * n];
