@@ -44,7 +44,6 @@ pub use known::{Known, frozen_blocks, lowest_blocks};
 pub use merge::{Merge, scale_rows};
 pub use offshoot_kernels::activation::Activation;
 pub use offshoot_kernels::attention::{Heads, Mask, Span};
-pub use offshoot_kernels::gemm::FEW as FEW_ROWS;
 pub use offshoot_kernels::quant::Format;
 pub use ops::{AttentionDropout, OutputHead, concat_rows, cross_entropy, linear_cross_entropy};
 pub use params::{Param, ParamId, Params};

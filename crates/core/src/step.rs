@@ -12,6 +12,9 @@ pub struct Counter {
     pub step: u64,
 }
 
+/// Rows that are too few for the products that training uses.
+const FEW: usize = 4;
+
 /// One micro-batch as one adapter sees it.
 pub struct Step<'a> {
     pub(crate) params: &'a Params,
@@ -19,12 +22,21 @@ pub struct Step<'a> {
     pub(crate) dropout: Option<Counter>,
     pub(crate) prepared: Vec<Tensor>,
     pub(crate) layout: Layout,
+    /// Whether it continues sequences, usually by a row each.
+    pub(crate) continues: bool,
 }
 
 impl<'a> Step<'a> {
     /// A step outside any batch, for evaluating a method's own networks (saving, merging).
     pub fn detached(params: &'a Params) -> Self {
-        Self { params, tape: None, dropout: None, prepared: Vec::new(), layout: Layout::empty() }
+        Self {
+            params,
+            tape: None,
+            dropout: None,
+            prepared: Vec::new(),
+            layout: Layout::empty(),
+            continues: false,
+        }
     }
 
     /// A training step outside any batch, without dropout: what it hands out is tracked on `tape`.
@@ -52,9 +64,12 @@ impl<'a> Step<'a> {
     /// # Errors
     /// If the inner sizes differ.
     pub fn product(&self, x: &Tensor, weight: &Weight) -> Result<Tensor> {
-        match weight.blocks() {
-            Some(blocks) => x.linear_quantized(blocks),
-            None => x.linear(&self.weight(weight)),
+        let few = self.continues && x.len() <= FEW * x.cols();
+        match (weight.blocks(), few) {
+            (Some(blocks), false) => x.linear_quantized(blocks),
+            (Some(blocks), true) => x.decode_quantized(blocks),
+            (None, false) => x.linear(&self.weight(weight)),
+            (None, true) => x.decode(&self.weight(weight)),
         }
     }
 

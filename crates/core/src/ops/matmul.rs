@@ -2,7 +2,7 @@
 
 use super::{matrix_rows, shapes, with_cols};
 use crate::{Result, Tensor};
-use offshoot_kernels::gemm::{Dense, product, product_outer, product_straight};
+use offshoot_kernels::gemm::{Dense, product, product_few, product_outer, product_straight};
 
 /// A tensor as a matrix, `[rows, cols]`.
 fn mat(x: &Tensor) -> Dense<'_> {
@@ -33,6 +33,20 @@ impl Tensor {
             }
             Ok(())
         }))
+    }
+
+    /// [`linear`](Self::linear) for very few rows, without gradients: the sums have another order.
+    ///
+    /// # Errors
+    /// [`Error::Shapes`](crate::Error::Shapes) if the inner sizes differ.
+    pub(crate) fn decode(&self, weight: &Tensor) -> Result<Tensor> {
+        if self.cols() != weight.cols() {
+            return Err(shapes("linear", self, weight.shape()));
+        }
+        let (n, outputs) = (matrix_rows(self), matrix_rows(weight));
+        let mut y = self.device().take(n * outputs);
+        product_few(y.host_mut(), self.host(), n, mat(weight));
+        Ok(Tensor::from_buffer(self.device(), &with_cols(self, outputs), y))
     }
 
     /// `a b` for `a` `[m, k]` and `b` `[k, n]`: `[m, n]`.

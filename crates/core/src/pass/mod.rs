@@ -347,7 +347,8 @@ impl<'a> Run<'a> {
             Mode::Train(tape, counter) => (Some(tape.clone()), *counter),
         };
         let layout = layout.part(sequences.clone());
-        let mut step = Step { params: member.params, tape, dropout, prepared: Vec::new(), layout };
+        let continues = prepared.is_some();
+        let mut step = Step { params: member.params, tape, dropout, prepared: Vec::new(), layout, continues };
         step.prepared = match prepared {
             Some(prepared) => prepared,
             None => member.adapter.begin(&step)?,

@@ -6,9 +6,6 @@ use crate::parallel::vectorized;
 use crate::reduce::sum_of2;
 use rayon::prelude::*;
 
-/// So many rows of x are few: their products are summed in another order than those of more.
-pub const FEW: usize = 4;
-
 /// Elements of the matrix that one task reads.
 const CHUNK: usize = 32 * 1024;
 
@@ -17,6 +14,11 @@ const COLUMNS: usize = 4 * PIECE;
 
 /// `out = x wᵀ`, row by row of `w`; with several rows of x they come out transposed, `[w.rows, n]`.
 pub(super) fn product(out: &mut [f32], x: &[f32], n: usize, w: &impl Source) {
+    assert_eq!(x.len(), n * w.cols(), "left side is not [n, w.cols]");
+    assert_eq!(out.len(), n * w.rows(), "output is not [n, w.rows]");
+    if out.is_empty() || w.cols() == 0 {
+        return out.fill(0.0);
+    }
     let rows = (CHUNK / w.cols()).max(1);
     let run = |(chunk, out): (usize, &mut [f32])| {
         vectorized(

@@ -3,8 +3,8 @@
 //! A task unpacks a tile of the right-hand matrix into panels that stay in the cache, and multiplies its rows
 //! of the left one with them; those are used where they lie. Each element of the output is one chain of fused
 //! additions in the order of the inner index, so its bits depend neither on the number of threads, nor on the
-//! tiles, nor on the other rows: what was computed for a row of a batch once holds in any batch (of more than
-//! [`FEW`] rows).
+//! tiles, nor on the other rows: what was computed for a row of a batch once holds in any batch. Only
+//! [`product_few`], for decoding, sums in another order.
 
 mod few;
 mod left;
@@ -12,8 +12,6 @@ mod micro;
 #[cfg(test)]
 mod tests;
 mod tile;
-
-pub use few::FEW;
 
 use crate::quant::Matrix;
 use left::{Left, Packed};
@@ -98,6 +96,15 @@ pub fn product<'a>(out: &mut [f32], x: &[f32], n: usize, w: impl Into<Operand<'a
     }
 }
 
+/// [`product`] for so few rows that turning the matrix into panels would cost more than the product, as in
+/// decoding: each row of the matrix is multiplied as soon as it is read, and summed in another order.
+pub fn product_few<'a>(out: &mut [f32], x: &[f32], n: usize, w: impl Into<Operand<'a>>) {
+    match w.into() {
+        Operand::Dense(w) => few::product(out, x, n, &w),
+        Operand::Quantized(w) => few::product(out, x, n, &w),
+    }
+}
+
 /// `out = x w`: `out` `[n, w.cols]`, `x` `[n, w.rows]`. With an output gradient as `x` this is the backward of
 /// [`product`].
 pub fn product_straight<'a>(out: &mut [f32], x: &[f32], n: usize, w: impl Into<Operand<'a>>) {
@@ -110,14 +117,8 @@ pub fn product_straight<'a>(out: &mut [f32], x: &[f32], n: usize, w: impl Into<O
 fn transposed(out: &mut [f32], x: &[f32], n: usize, w: &impl Source) {
     assert_eq!(x.len(), n * w.cols(), "left side is not [n, w.cols]");
     assert_eq!(out.len(), n * w.rows(), "output is not [n, w.rows]");
-    if out.is_empty() || w.cols() == 0 {
-        out.fill(0.0);
-    } else if n <= FEW {
-        few::product(out, x, n, w);
-    } else {
-        let left = Left::rows(x, w.cols());
-        run(out, left, (n, w.cols(), w.rows()), w, (Side::Transposed, false));
-    }
+    let left = Left::rows(x, w.cols());
+    run(out, left, (n, w.cols(), w.rows()), w, (Side::Transposed, false));
 }
 
 fn straight(out: &mut [f32], x: &[f32], n: usize, w: &impl Source) {

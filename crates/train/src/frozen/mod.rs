@@ -9,7 +9,7 @@ mod store;
 use crate::Result;
 use crate::rows::{Tokens, pack};
 use crate::trainer::{Learner, TrainSettings};
-use offshoot_core::{Batch, FEW_ROWS, Known, Mode, Pass, Tape, Tensor, frozen_blocks, lowest_blocks};
+use offshoot_core::{Batch, Known, Mode, Pass, Tape, Tensor, frozen_blocks, lowest_blocks};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use store::Store;
@@ -158,11 +158,7 @@ impl Cache<'_> {
         let (Some(states), false) = (self.states, self.depth == Depth::Nothing) else { return Ok(()) };
         let levels = self.depth.levels();
         let mut outputs: Vec<Option<Outputs>> = rows.iter().map(|row| states.get(*row, &levels)).collect();
-        let mut missing: Vec<usize> = (0..rows.len()).filter(|&i| outputs[i].is_none()).collect();
-        if missing.iter().map(|&i| rows[i].ids().len()).sum::<usize>() <= FEW_ROWS && !missing.is_empty() {
-            // Alone they would be summed in another order than beside the others.
-            missing = (0..rows.len()).collect();
-        }
+        let missing: Vec<usize> = (0..rows.len()).filter(|&i| outputs[i].is_none()).collect();
         let absent: Vec<&L::Row> = missing.iter().map(|&i| rows[i]).collect();
         for ((&index, row), computed) in missing.iter().zip(&absent).zip(self.compute(learner, &absent)?) {
             states.put(*row, &levels, &computed);

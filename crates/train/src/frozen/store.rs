@@ -181,6 +181,7 @@ mod tests {
     #[test]
     fn without_a_folder_there_is_only_memory() {
         let mut store = Store::default();
+        store.want([0]);
         store.put(&[1], 0, &[1.0; 4], &limits(16, 1000, None));
         store.put(&[2], 0, &[1.0; 4], &limits(16, 1000, None));
         assert_eq!((store.get(&[2], 0), store.bytes()), (None, (16, 0)));
