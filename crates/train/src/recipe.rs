@@ -154,7 +154,8 @@ impl Recipe {
         let mut found = false;
         for method in &mut self.methods {
             let name = method.info().name;
-            if section == name || (section == "method" && MethodConfig::has_setting(name, key)?) {
+            let first = key.split('.').next().unwrap_or(key);
+            if section == name || (section == "method" && MethodConfig::has_setting(name, first)?) {
                 *method = changed(method, key, value, assignment)?;
                 found = true;
             }
@@ -217,7 +218,10 @@ mod tests {
             model: ModelRecipe { name: "model".into(), ..ModelRecipe::default() },
             data: DataRecipe::new("rows.csv"),
             train: TrainSettings::default(),
-            methods: ["lora", "head"].iter().map(|name| MethodConfig::named(name).unwrap()).collect(),
+            methods: ["lora", "head", "in-context"]
+                .iter()
+                .map(|name| MethodConfig::named(name).unwrap())
+                .collect(),
         }
     }
 
@@ -234,6 +238,7 @@ mod tests {
             "train.epochs=7",
             "lora.rank=4",
             "method.alpha=2.5",
+            "method.labels.0=bad",
             "model.pooling=cls",
             "data.load.columns.text=body",
         ] {
@@ -242,6 +247,8 @@ mod tests {
         assert_eq!(recipe.train.epochs, 7);
         assert_eq!(recipe.model.pooling, Some(Pooling::Cls));
         assert_eq!(recipe.data.load.columns.text.as_deref(), Some("body"));
+        let MethodConfig::InContext(asks) = &recipe.methods[2] else { panic!("in-context last") };
+        assert_eq!(asks.labels["0"], "bad");
         let MethodConfig::Lora(lora) = &recipe.methods[0] else { panic!("lora first") };
         assert_eq!((lora.rank, lora.alpha), (4, 2.5));
     }

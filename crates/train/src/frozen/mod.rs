@@ -172,10 +172,11 @@ impl Cache<'_> {
             Tensor::new(learner.device(), &[values.len() / width, width], &values)
         };
         let states = (0..levels.len()).map(level).collect::<offshoot_core::Result<Vec<_>>>()?;
-        Ok(match self.depth {
+        match self.depth {
             Depth::Blocks { blocks, .. } => pass.know(Known { blocks, states })?,
             _ => states.into_iter().for_each(|pooled| pass.know_pooled(pooled)),
-        })
+        }
+        Ok(())
     }
 
     /// What is read of each row, by level.
