@@ -165,13 +165,8 @@ impl Cache<'_> {
             outputs[index] = Some(computed);
         }
         let outputs: Vec<Outputs> = outputs.into_iter().flatten().collect();
-        let width = learner.backbone().shape().hidden;
-        let level = |index| {
-            let values: Vec<f32> =
-                outputs.iter().flat_map(|levels: &Outputs| &levels[index]).copied().collect();
-            Tensor::new(learner.device(), &[values.len() / width, width], &values)
-        };
-        let states = (0..levels.len()).map(level).collect::<offshoot_core::Result<Vec<_>>>()?;
+        let states =
+            (0..levels.len()).map(|level| joined(learner, &outputs, level)).collect::<Result<Vec<_>>>()?;
         match self.depth {
             Depth::Blocks { blocks, .. } => pass.know(Known { blocks, states })?,
             _ => states.into_iter().for_each(|pooled| pass.know_pooled(pooled)),
@@ -203,6 +198,13 @@ impl Cache<'_> {
 
 /// What is read of one row: the values of each level.
 type Outputs = Vec<Vec<f32>>;
+
+/// One level of all rows `[n, d]`.
+fn joined<L: Learner>(learner: &L, outputs: &[Outputs], level: usize) -> Result<Tensor> {
+    let width = learner.backbone().shape().hidden;
+    let values: Vec<f32> = outputs.iter().flat_map(|levels| &levels[level]).copied().collect();
+    Ok(Tensor::new(learner.device(), &[values.len() / width, width], &values)?)
+}
 
 impl States {
     fn get<R: Tokens>(&self, row: &R, levels: &[usize]) -> Option<Outputs> {
