@@ -67,9 +67,9 @@ impl<'a> Step<'a> {
         let few = self.continues && x.len() <= FEW * x.cols();
         match (weight.blocks(), few) {
             (Some(blocks), false) => x.linear_quantized(blocks),
-            (Some(blocks), true) => x.decode_quantized(blocks),
+            (Some(blocks), true) => x.decode(OutputHead::Quantized(blocks)),
             (None, false) => x.linear(&self.weight(weight)),
-            (None, true) => x.decode(&self.weight(weight)),
+            (None, true) => x.decode(OutputHead::Dense(&self.weight(weight))),
         }
     }
 

@@ -9,12 +9,12 @@ use crate::memory::{peak_rss, reset_peak_rss};
 use crate::prompting;
 use crate::recipe::Recipe;
 use crate::report::RunReport;
-use crate::rows::{Lengths, Tokens};
+use crate::rows::Lengths;
 use crate::text_metrics::TextMetrics;
 use crate::text_rows::{Shots, TextRows};
 use crate::text_tools::TextTools;
-use crate::trainer::{Event, Given, Learner, Outcome, TrainSettings, train};
-use crate::{Error, Generate, Result, Score};
+use crate::trainer::{Event, Given, Learner, Outcome, TrainSettings, check_lengths, train};
+use crate::{Generate, Result, Score};
 use offshoot_core::{Device, Rng};
 use offshoot_methods::{MethodConfig, Saves};
 use offshoot_models::{LoadOptions, Model, Task};
@@ -152,7 +152,7 @@ impl LmPrepared {
         settings: &TrainSettings,
         watch: &mut dyn FnMut(Event),
     ) -> Result<RunReport> {
-        self.check_lengths(grown)?;
+        check_lengths(grown, [&self.train, &self.validation, &self.test])?;
         let startup_seconds = self.started.elapsed().as_secs_f64();
         let outcome = self.fit(grown, settings, watch)?;
         let start = Instant::now();
@@ -248,22 +248,5 @@ impl LmPrepared {
             }
             (false, Some(_)) => self.part(examples).score(grown, settings.batch_tokens).map(Some),
         }
-    }
-
-    /// Virtual tokens take positions too: whether all rows still fit is known before the first step.
-    fn check_lengths(&self, grown: &LanguageModel) -> Result<()> {
-        let tokens = grown.adapter.prompt_tokens() + grown.adapter.prefix_tokens();
-        let positions = self.model.backbone.shape().positions;
-        let rows = [&self.train, &self.validation, &self.test];
-        let longest = rows.into_iter().flatten().map(|row| row.ids().len()).max().unwrap_or(0);
-        if longest + tokens <= positions {
-            return Ok(());
-        }
-        Err(Error::invalid(format!(
-            "{}: rows of up to {longest} tokens and {tokens} virtual ones do not fit the model's {positions} \
-             positions; use --max-length {} or fewer --tokens",
-            grown.method.info().name,
-            positions.saturating_sub(tokens)
-        )))
     }
 }

@@ -35,12 +35,7 @@ pub struct Briefing {
 /// Everything that is wrong with the model, the data, or how they fit together, before any training.
 pub fn prepare(recipe: &Recipe, folder: &Path, started: Instant) -> Result<(Prepared, Briefing)> {
     recipe.train.check()?;
-    let dataset = data::load(&recipe.data.path, &recipe.data.load)?;
-    let test = recipe.data.test_data.as_deref().map(|path| dataset.load_test(path)).transpose()?;
-    // The split hangs on the recipe's seed alone: all methods and all seeds of a comparison see the same
-    // rows.
-    let mut rng = Rng::new(recipe.train.seed).fork("split");
-    let (split, summary) = dataset.split(&recipe.data.split, test.as_ref(), &mut || rng.next_u64())?;
+    let (dataset, split, summary) = split(recipe)?;
     let ModelRecipe { pooling, pickles, .. } = recipe.model;
     let options = LoadOptions { pooling, pickles, ..LoadOptions::default() };
     let model = Model::open(folder, &options, &Device::cpu())?;

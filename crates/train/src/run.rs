@@ -8,8 +8,8 @@ use crate::memory::{peak_rss, reset_peak_rss};
 use crate::prompting;
 use crate::report::RunReport;
 use crate::rows::Row;
-use crate::trainer::{Event, Given, Learner, Outcome, TrainSettings, train};
-use crate::{Error, Result, Score};
+use crate::trainer::{Event, Given, Learner, Outcome, TrainSettings, check_lengths, train};
+use crate::{Result, Score};
 use offshoot_methods::{MethodConfig, Saves};
 use offshoot_models::{Model, Tokenizer};
 use std::time::{Duration, Instant};
@@ -71,7 +71,7 @@ impl Prepared {
         settings: &TrainSettings,
         watch: &mut dyn FnMut(Event),
     ) -> Result<RunReport> {
-        self.check_lengths(classifier)?;
+        check_lengths(classifier, [&self.train, &self.validation, &self.test])?;
         let startup_seconds = self.started.elapsed().as_secs_f64();
         let outcome = self.fit(classifier, settings, watch)?;
         let start = Instant::now();
@@ -97,24 +97,6 @@ impl Prepared {
             ..RunReport::default()
         };
         Ok(report.with(outcome))
-    }
-
-    /// Virtual tokens take positions too: whether all rows still fit is known before the first step.
-    fn check_lengths(&self, classifier: &Classifier) -> Result<()> {
-        let adapter = &classifier.adapter;
-        let positions = self.model.backbone.shape().positions;
-        let (tokens, rows) =
-            (adapter.prompt_tokens() + adapter.prefix_tokens(), [&self.train, &self.validation, &self.test]);
-        let longest = rows.into_iter().flatten().map(|row| row.ids.len()).max().unwrap_or(0);
-        if longest + tokens <= positions {
-            return Ok(());
-        }
-        let most = positions.saturating_sub(tokens);
-        Err(Error::invalid(format!(
-            "{}: rows of up to {longest} tokens and {tokens} virtual ones do not fit the model's {positions} positions; \
-             use --max-length {most} or fewer --tokens",
-            classifier.method.info().name
-        )))
     }
 
     /// The share of the most frequent class among the test rows, or the validation rows where nothing is

@@ -1,9 +1,10 @@
 //! The loss of a language model, fused with its output head: no `[tokens, vocab]` matrix is kept.
 
+use super::matmul::mat;
 use super::{matrix_rows, shapes};
 use crate::buffer::Buffer;
 use crate::{Error, Quantized, Result, Tensor};
-use offshoot_kernels::gemm::{Dense, product, product_outer, product_straight};
+use offshoot_kernels::gemm::{Dense, Operand, product, product_outer, product_straight};
 use offshoot_kernels::{cross_entropy as kernel, elementwise};
 
 /// Values of logits that are computed at a time: 64 MiB of them and of their gradient.
@@ -62,7 +63,7 @@ pub enum OutputHead<'a> {
 
 impl<'a> OutputHead<'a> {
     /// Rows and columns.
-    fn shape(self) -> (usize, usize) {
+    pub(super) fn shape(self) -> (usize, usize) {
         match self {
             Self::Dense(table) => (matrix_rows(table), table.cols()),
             Self::Quantized(table) => (table.rows(), table.cols()),
@@ -76,21 +77,10 @@ impl<'a> OutputHead<'a> {
         }
     }
 
-    /// `y = x Wᵀ`: `x` `[n, d]`, `y` `[n, vocab]`.
-    fn forward(self, y: &mut [f32], x: &[f32], n: usize) {
-        let (vocab, d) = self.shape();
+    pub(super) fn operand(self) -> Operand<'a> {
         match self {
-            Self::Dense(table) => product(y, x, n, Dense::new(table.host(), vocab, d)),
-            Self::Quantized(table) => product(y, x, n, table.matrix()),
-        }
-    }
-
-    /// `dx = dy W`: `dx` `[n, d]`, `dy` `[n, vocab]`.
-    fn backward(self, dx: &mut [f32], dy: &[f32], n: usize) {
-        let (vocab, d) = self.shape();
-        match self {
-            Self::Dense(table) => product_straight(dx, dy, n, Dense::new(table.host(), vocab, d)),
-            Self::Quantized(table) => product_straight(dx, dy, n, table.matrix()),
+            Self::Dense(table) => mat(table).into(),
+            Self::Quantized(table) => table.matrix().into(),
         }
     }
 }
@@ -129,14 +119,14 @@ fn chunk(
     let range = first * d..(first + n) * d;
     let values = &x.host()[range.clone()];
     let mut logits = x.device().take(n * vocab);
-    head.forward(logits.host_mut(), values, n);
+    product(logits.host_mut(), values, n, head.operand());
     if grads.x.is_none() && grads.head.is_none() {
         return kernel::cross_entropy(losses, None, logits.host(), labels, 0.0);
     }
     let mut slope = x.device().take(n * vocab);
     kernel::cross_entropy(losses, Some(slope.host_mut()), logits.host(), labels, 0.0);
     if let Some(dx) = &mut grads.x {
-        head.backward(&mut dx.host_mut()[range], slope.host(), n);
+        product_straight(&mut dx.host_mut()[range], slope.host(), n, head.operand());
     }
     if let Some(dhead) = &mut grads.head {
         product_outer(dhead.host_mut(), slope.host(), vocab, Dense::new(values, n, d), true);

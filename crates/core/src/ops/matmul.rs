@@ -1,11 +1,11 @@
 //! Matrix products.
 
-use super::{matrix_rows, shapes, with_cols};
+use super::{OutputHead, matrix_rows, shapes, with_cols};
 use crate::{Result, Tensor};
 use offshoot_kernels::gemm::{Dense, product, product_few, product_outer, product_straight};
 
 /// A tensor as a matrix, `[rows, cols]`.
-fn mat(x: &Tensor) -> Dense<'_> {
+pub(super) fn mat(x: &Tensor) -> Dense<'_> {
     Dense::new(x.host(), matrix_rows(x), x.cols())
 }
 
@@ -35,17 +35,19 @@ impl Tensor {
         }))
     }
 
-    /// [`linear`](Self::linear) for very few rows, without gradients: the sums have another order.
+    /// [`linear`](Self::linear) for very few rows and a weight in f32 or in blocks, without gradients: the sums
+    /// have another order.
     ///
     /// # Errors
     /// [`Error::Shapes`](crate::Error::Shapes) if the inner sizes differ.
-    pub(crate) fn decode(&self, weight: &Tensor) -> Result<Tensor> {
-        if self.cols() != weight.cols() {
-            return Err(shapes("linear", self, weight.shape()));
+    pub(crate) fn decode(&self, weight: OutputHead<'_>) -> Result<Tensor> {
+        let (outputs, inputs) = weight.shape();
+        if self.cols() != inputs {
+            return Err(shapes("linear", self, &[outputs, inputs]));
         }
-        let (n, outputs) = (matrix_rows(self), matrix_rows(weight));
+        let n = matrix_rows(self);
         let mut y = self.device().take(n * outputs);
-        product_few(y.host_mut(), self.host(), n, mat(weight));
+        product_few(y.host_mut(), self.host(), n, weight.operand());
         Ok(Tensor::from_buffer(self.device(), &with_cols(self, outputs), y))
     }
 

@@ -2,7 +2,7 @@
 
 use super::{matrix_rows, shapes, with_cols};
 use crate::{Quantized, Result, Tensor};
-use offshoot_kernels::gemm::{product, product_few, product_straight};
+use offshoot_kernels::gemm::{product, product_straight};
 
 impl Tensor {
     /// `x wᵀ` for `x` `[n, in]` and a quantised weight `[out, in]`: `[n, out]`. A gradient flows to x only.
@@ -23,20 +23,5 @@ impl Tensor {
             }
             Ok(())
         }))
-    }
-
-    /// [`linear_quantized`](Self::linear_quantized) for very few rows, without gradients: the sums have another
-    /// order.
-    ///
-    /// # Errors
-    /// [`Error::Shapes`](crate::Error::Shapes) if the inner sizes differ.
-    pub(crate) fn decode_quantized(&self, weight: &Quantized) -> Result<Tensor> {
-        if self.cols() != weight.cols() {
-            return Err(shapes("linear", self, weight.shape()));
-        }
-        let n = matrix_rows(self);
-        let mut y = self.device().take(n * weight.rows());
-        product_few(y.host_mut(), self.host(), n, weight.matrix());
-        Ok(Tensor::from_buffer(self.device(), &with_cols(self, weight.rows()), y))
     }
 }

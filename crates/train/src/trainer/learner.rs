@@ -4,7 +4,7 @@ use super::TrainSettings;
 use crate::frozen::Cache;
 use crate::instruct::LmRow;
 use crate::rows::{Row, Tokens, bucketed, pack};
-use crate::{Classifier, LanguageModel, LmMetrics, Metrics, Result, Score};
+use crate::{Classifier, Error, LanguageModel, LmMetrics, Metrics, Result, Score};
 use offshoot_core::{Adapter, Backbone, Device, Mode, Params, Pass, Tensor, cross_entropy};
 use offshoot_methods::MethodConfig;
 
@@ -162,6 +162,25 @@ impl Learner for LanguageModel {
         }
         Ok(Score::Text(LmMetrics::of(total, predicted)))
     }
+}
+
+/// Virtual tokens take positions too: whether all rows still fit is known before the first step.
+///
+/// # Errors
+/// If the longest row does not fit.
+pub(crate) fn check_lengths<L: Learner>(learner: &L, parts: [&[L::Row]; 3]) -> Result<()> {
+    let tokens = learner.adapter().prompt_tokens() + learner.adapter().prefix_tokens();
+    let positions = learner.backbone().shape().positions;
+    let longest = parts.into_iter().flatten().map(|row| row.ids().len()).max().unwrap_or(0);
+    if longest + tokens <= positions {
+        return Ok(());
+    }
+    Err(Error::invalid(format!(
+        "{}: rows of up to {longest} tokens and {tokens} virtual ones do not fit the model's {positions} \
+         positions; use --max-length {} or fewer --tokens",
+        learner.method().info().name,
+        positions.saturating_sub(tokens)
+    )))
 }
 
 /// Metrics of a classifier on labelled rows.

@@ -4,6 +4,7 @@ mod learner;
 mod schedule;
 mod settings;
 
+pub(crate) use learner::check_lengths;
 pub use learner::{Learner, measure};
 pub use schedule::Schedule;
 pub use settings::TrainSettings;
