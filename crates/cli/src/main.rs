@@ -15,6 +15,7 @@ mod language;
 mod log;
 mod output;
 mod predictions;
+mod profile;
 mod progress;
 mod prompts;
 mod results;

@@ -1,10 +1,11 @@
 //! How far the work is: bars on a terminal, otherwise a line now and then.
 
 use crate::console::Console;
-use crate::text::{bytes, percent, seconds};
+use crate::profile::Profile;
+use crate::text::{bytes, count, percent, seconds};
 use indicatif::ProgressBar;
 use offshoot::models::hub;
-use offshoot::train::{Event, Score};
+use offshoot::train::{Event, MemoryPlan, Score};
 use std::time::{Duration, Instant};
 
 const RUN: &str = "{prefix}  {bar:28} {pos}/{len}  {msg}  {elapsed}, {eta} left";
@@ -33,6 +34,7 @@ pub(crate) struct RunProgress {
     epoch: usize,
     lines: bool,
     started: Instant,
+    profile: Option<Profile>,
 }
 
 impl RunProgress {
@@ -40,11 +42,18 @@ impl RunProgress {
     pub(crate) fn new(console: &Console, name: String, epochs: usize, lines: bool) -> Self {
         let bar = console.bar(0, RUN).with_prefix(name.clone());
         let (lines, started) = (lines || !console.is_live(), Instant::now());
-        Self { console: console.clone(), bar, name, epochs, epoch: 0, lines, started }
+        Self { console: console.clone(), bar, name, epochs, epoch: 0, lines, started, profile: None }
+    }
+
+    /// Says where the time went, when the run is done.
+    pub(crate) fn profiled(mut self, profile: bool) -> Self {
+        self.profile = profile.then(Profile::start);
+        self
     }
 
     pub(crate) fn event(&mut self, event: Event) {
         match event {
+            Event::Planned(plan) => self.planned(&plan),
             Event::Step { step, steps, loss } => {
                 self.bar.set_length(steps);
                 self.bar.set_position(step);
@@ -52,11 +61,20 @@ impl RunProgress {
             }
             Event::Epoch { epoch, loss, validation } => {
                 self.epoch = epoch;
+                self.profile.iter_mut().for_each(Profile::read);
                 if self.lines {
                     self.console.say(&self.line(loss, validation));
                 }
             }
         }
+    }
+
+    fn planned(&mut self, plan: &MemoryPlan) {
+        if self.lines {
+            self.console.say(&memory(plan));
+        }
+        // The tiny steps that the plan rests on are no part of training.
+        self.profile = self.profile.take().map(|_| Profile::start());
     }
 
     /// A method that is solved, not trained by steps, has neither loss nor epoch: it embeds rows.
@@ -83,9 +101,39 @@ impl RunProgress {
     }
 }
 
+/// What a run will hold in memory.
+fn memory(plan: &MemoryPlan) -> String {
+    let parts = [
+        ("weights", plan.weights),
+        ("program and rows", plan.program),
+        ("adapter", plan.adapter),
+        ("optimizer", plan.optimizer),
+        ("activations", plan.activations),
+        ("cache", plan.cache),
+    ];
+    let parts: Vec<String> = parts
+        .iter()
+        .filter(|(_, bytes_of)| *bytes_of > 0)
+        .map(|(part, bytes_of)| format!("{} {part}", bytes(*bytes_of)))
+        .collect();
+    let again = match plan.recompute {
+        0 => String::new(),
+        blocks => format!(", {blocks} of {} trained blocks computed twice", plan.trained_blocks),
+    };
+    format!(
+        "memory: about {} at most: {}; up to {} tokens at a time{again}",
+        bytes(plan.total()),
+        parts.join(", "),
+        count(plan.batch_tokens)
+    )
+}
+
 impl Drop for RunProgress {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
+        if let Some(profile) = &self.profile {
+            self.console.say(&profile.table());
+        }
     }
 }
 

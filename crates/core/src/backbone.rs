@@ -128,8 +128,9 @@ pub trait Backbone: Send + Sync {
 
 /// The forward pass of a backbone with its adapters: the final hidden states `[n, d]`, virtual rows included.
 ///
-/// This is the one seam for what depends on blocks: the tape is cut between them, and what is known of the
-/// lowest ones ([`Pass::know`]) is not computed again.
+/// This is the one seam for what depends on blocks: the tape is cut between them, what is known of the
+/// lowest ones ([`Pass::know`]) is not computed again, and what shall be computed twice ([`Pass::recompute`])
+/// is not kept. [`backward`](crate::backward) is the way back.
 ///
 /// # Errors
 /// As the backbone and the hooks fail.
@@ -140,8 +141,10 @@ pub fn forward(backbone: &dyn Backbone, pass: &mut Pass<'_>) -> Result<Tensor> {
     };
     for layer in known..backbone.shape().layers {
         pass.cut();
-        x = backbone.block(layer, &x, pass)?;
-        pass.state(layer, &x)?;
+        let y = backbone.block(layer, &x, pass)?;
+        pass.forget(layer, &x, &y);
+        pass.state(layer, &y)?;
+        x = y;
     }
     pass.cut();
     let x = backbone.finish(pass.finish(&x)?, pass)?;

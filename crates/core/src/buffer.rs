@@ -1,6 +1,7 @@
 //! Pooled memory: a buffer goes back to the pool it came from, so a steady training step asks the operating
 //! system for nothing.
 
+use crate::PoolStats;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -63,18 +64,26 @@ impl Pool {
         Buffer { data, len, pool: Arc::clone(pool) }
     }
 
-    /// The smallest free buffer that fits and wastes less than half of itself.
+    /// The smallest free buffer that fits. One that would waste more than half of itself only where a new one
+    /// would be more than is to be held.
     fn reuse(&self, class: usize) -> Option<Vec<f32>> {
+        let most = if self.has_room(class) { 2 * class } else { usize::MAX };
         let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = *free.range(class..=2 * class).next()?.0;
+        let found = *free.range(class..=most).next()?.0;
         pop(&mut free, found)
     }
 
+    /// Whether a new buffer is no more than is to be held: little more than was ever in use.
+    fn has_room(&self, class: usize) -> bool {
+        let most = self.most_used.load(Ordering::Relaxed);
+        let held = self.held_bytes.load(Ordering::Relaxed) + (class * size_of::<f32>()) as u64;
+        held <= most + most / SLACK
+    }
+
     /// Asks the operating system. Batches differ in length, and so do their buffers: where many are free that
-    /// are too small or far too large, as much of them is given back first.
+    /// are too small, as much of them is given back first.
     fn allocate(&self, class: usize) -> Vec<f32> {
-        let most = self.most_used.load(Ordering::Relaxed) + self.most_used.load(Ordering::Relaxed) / SLACK;
-        if self.held_bytes.load(Ordering::Relaxed) + (class * size_of::<f32>()) as u64 > most {
+        if !self.has_room(class) {
             self.drop_free(class);
         }
         let bytes = (class * size_of::<f32>()) as u64;
@@ -110,14 +119,25 @@ impl Pool {
         self.held_bytes.fetch_sub((floats * size_of::<f32>()) as u64, Ordering::Relaxed);
     }
 
-    pub(crate) fn counters(&self) -> (u64, u64, u64) {
+    pub(crate) fn stats(&self) -> PoolStats {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        (read(&self.fresh), read(&self.fresh_bytes), read(&self.held_bytes))
+        PoolStats {
+            allocations: read(&self.fresh),
+            allocated_bytes: read(&self.fresh_bytes),
+            held_bytes: read(&self.held_bytes),
+            used_bytes: read(&self.used),
+            most_used_bytes: read(&self.most_used),
+        }
+    }
+
+    /// Counts the most bytes in use anew.
+    pub(crate) fn restart_peak(&self) {
+        self.most_used.store(self.used.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 }
 
 /// One part in so many of the most that was ever in use may be held beside it.
-const SLACK: u64 = 2;
+const SLACK: u64 = 8;
 
 /// Takes a free buffer of a class.
 fn pop(free: &mut BTreeMap<usize, Vec<Vec<f32>>>, class: usize) -> Option<Vec<f32>> {
@@ -154,12 +174,16 @@ mod tests {
         drop(Pool::take(&pool, 5000));
         drop(Pool::take(&pool, 4900));
         drop(Pool::take(&pool, 3000));
-        assert_eq!(pool.counters().0, 1, "one allocation serves every length that wastes less than half");
+        assert_eq!(
+            pool.stats().allocations,
+            1,
+            "one allocation serves every length that wastes less than half"
+        );
         let held = [Pool::take(&pool, 5000), Pool::take(&pool, 5000)];
-        assert_eq!(pool.counters().0, 2);
+        assert_eq!(pool.stats().allocations, 2);
         drop(held);
         pool.shrink();
-        assert_eq!(pool.counters().2, 0);
+        assert_eq!(pool.stats().held_bytes, 0);
     }
 
     #[test]
@@ -170,12 +194,12 @@ mod tests {
             buffers.iter().map(|buffer| buffer.len() as u64 * 4).sum::<u64>()
         };
         let most = [100, 300, 200, 700, 650, 110, 40, 690, 15].map(step).into_iter().max().unwrap();
-        let held = pool.counters().2;
+        let held = pool.stats().held_bytes;
         // A buffer is up to a quarter larger than its length.
-        assert!(held <= most * 3 / 2 + most / 4, "{held} bytes are held, {most} were in use at most");
+        assert!(held <= most + most / 8 + most / 4, "{held} bytes are held, {most} were in use at most");
         step(650);
-        let allocations = pool.counters().0;
+        let allocations = pool.stats().allocations;
         assert!((0..3).all(|_| step(640) < most));
-        assert_eq!(pool.counters().0, allocations, "a steady step asks for nothing");
+        assert_eq!(pool.stats().allocations, allocations, "a steady step asks for nothing");
     }
 }

@@ -19,6 +19,10 @@ pub struct PoolStats {
     pub allocated_bytes: u64,
     /// Bytes in use or kept for reuse now.
     pub held_bytes: u64,
+    /// Bytes in use now.
+    pub used_bytes: u64,
+    /// The most that were in use at a time.
+    pub most_used_bytes: u64,
 }
 
 impl Device {
@@ -29,8 +33,12 @@ impl Device {
 
     /// Counters of the memory pool.
     pub fn pool_stats(&self) -> PoolStats {
-        let (allocations, allocated_bytes, held_bytes) = self.pool.counters();
-        PoolStats { allocations, allocated_bytes, held_bytes }
+        self.pool.stats()
+    }
+
+    /// Counts the most bytes in use anew from what is in use now.
+    pub fn restart_peak(&self) {
+        self.pool.restart_peak();
     }
 
     /// Gives buffers that nobody uses back to the operating system.

@@ -27,6 +27,7 @@ pub mod optim;
 mod params;
 mod pass;
 mod quantized;
+mod recompute;
 mod rng;
 mod rotation;
 mod step;
@@ -44,11 +45,16 @@ pub use known::{Known, frozen_blocks, lowest_blocks};
 pub use merge::{Merge, scale_rows};
 pub use offshoot_kernels::activation::Activation;
 pub use offshoot_kernels::attention::{Heads, Mask, Span};
+pub use offshoot_kernels::profile;
 pub use offshoot_kernels::quant::Format;
-pub use ops::{AttentionDropout, OutputHead, concat_rows, cross_entropy, linear_cross_entropy};
+pub use ops::{
+    AttentionDropout, OutputHead, concat_rows, cross_entropy, linear_cross_entropy,
+    linear_cross_entropy_bytes,
+};
 pub use params::{Param, ParamId, Params};
 pub use pass::{AttentionSite, Context, Member, Mode, Pass};
 pub use quantized::{Quantized, SharedBytes, dequantize};
+pub use recompute::backward;
 pub use rng::Rng;
 pub use rotation::Rotation;
 pub use step::{Counter, Step};

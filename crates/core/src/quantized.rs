@@ -94,6 +94,11 @@ impl Quantized {
         &(*self.bytes).as_ref()[self.range.clone()]
     }
 
+    /// Whether they are a part of more bytes, such as a mapped file, and not a copy of their own.
+    pub fn is_part(&self) -> bool {
+        self.range.len() < (*self.bytes).as_ref().len()
+    }
+
     /// Where its products are computed.
     pub fn device(&self) -> &Device {
         &self.device

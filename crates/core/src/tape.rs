@@ -50,17 +50,38 @@ impl Tape {
     /// # Errors
     /// [`Error::Untracked`] if the loss depends on no parameter; [`Error::Shapes`] if it is not one value.
     pub fn backward(&self, loss: &Tensor, weight: f32) -> Result<()> {
+        self.start(loss, weight)?;
+        self.play(0)
+    }
+
+    /// Gives the loss its own gradient.
+    pub(crate) fn start(&self, loss: &Tensor, weight: f32) -> Result<()> {
         if loss.len() != 1 {
             return Err(Error::Shapes { op: "backward", left: loss.shape().to_vec(), right: vec![1] });
         }
-        let link = loss.link().ok_or(Error::Untracked)?;
-        link.receive(|gradient| gradient.fill(weight));
-        while let Some(segment) = self.pop() {
+        loss.link().ok_or(Error::Untracked)?.receive(|gradient| gradient.fill(weight));
+        Ok(())
+    }
+
+    /// Plays segments back, last first, until only the first `rest` are left.
+    pub(crate) fn play(&self, rest: usize) -> Result<()> {
+        while let Some(segment) = self.pop(rest) {
             for backward in segment.into_iter().rev() {
                 backward()?;
             }
         }
         Ok(())
+    }
+
+    /// The number of segments.
+    pub(crate) fn segments(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// Drops what the last segment holds, and with it the activations that it saved.
+    pub(crate) fn forget(&self) {
+        let forgotten = self.lock().last_mut().map(std::mem::take);
+        drop(forgotten);
     }
 
     pub(crate) fn push(&self, backward: Backward) {
@@ -71,9 +92,10 @@ impl Tape {
         }
     }
 
-    /// Takes the last segment, so that closures run without the lock.
-    fn pop(&self) -> Option<Vec<Backward>> {
-        self.lock().pop()
+    /// Takes the last segment but for the first `rest`, so that closures run without the lock.
+    fn pop(&self, rest: usize) -> Option<Vec<Backward>> {
+        let mut segments = self.lock();
+        if segments.len() > rest { segments.pop() } else { None }
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Vec<Backward>>> {

@@ -45,6 +45,11 @@ impl Link {
         self.slot.add(gradient);
     }
 
+    /// Takes out what was collected.
+    pub(crate) fn take(&self) -> Option<Buffer> {
+        self.slot.take()
+    }
+
     /// A buffer of the gradient's size, of unspecified content.
     pub(crate) fn empty(&self) -> Buffer {
         self.device.take(self.len)

@@ -2,6 +2,7 @@
 
 use crate::math::{erf, exp, sigmoid, tanh};
 use crate::parallel::{map, map2};
+use crate::profile::{Kind, time};
 use std::f32::consts::FRAC_1_SQRT_2;
 
 /// An activation function.
@@ -23,6 +24,7 @@ pub enum Activation {
 
 /// `out = f(x)`, of one length.
 pub fn activation(kind: Activation, out: &mut [f32], x: &[f32]) {
+    let _timed = time(Kind::Activation);
     match kind {
         Activation::Relu => map(out, x, relu),
         Activation::Gelu => map(out, x, gelu),
@@ -35,6 +37,7 @@ pub fn activation(kind: Activation, out: &mut [f32], x: &[f32]) {
 
 /// `dx = dy f'(x)`, of one length; `x` is what [`activation`] was given.
 pub fn activation_backward(kind: Activation, dx: &mut [f32], dy: &[f32], x: &[f32]) {
+    let _timed = time(Kind::Activation);
     match kind {
         Activation::Relu => chain(dx, dy, x, relu_slope),
         Activation::Gelu => chain(dx, dy, x, gelu_slope),

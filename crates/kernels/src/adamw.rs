@@ -1,6 +1,7 @@
 //! The AdamW optimizer.
 
 use crate::parallel::vectorized;
+use crate::profile::{Kind, time};
 use rayon::prelude::*;
 
 /// Settings of [`adamw`].
@@ -35,6 +36,7 @@ pub fn adamw(
     grad_scale: f32,
     config: &AdamW,
 ) {
+    let _timed = time(Kind::Optimizer);
     let n = param.len();
     assert!(grad.len() == n && m.len() == n && v.len() == n, "slices differ in length");
     assert!(step > 0, "steps count from 1");

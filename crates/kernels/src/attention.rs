@@ -15,6 +15,7 @@ mod task;
 mod tests;
 mod tile;
 
+use crate::profile::{Kind, time};
 use pack::Shared;
 use rayon::prelude::*;
 use std::ops::Range;
@@ -97,6 +98,7 @@ const SERIAL: usize = 32 * 1024;
 /// the logarithm of the sum of the exponentials of each query's scores, which [`backward()`] needs. A query
 /// that sees no key, and a row of no span, gives zeros.
 pub fn forward(out: &mut [f32], log_sum: &mut [f32], q: &[f32], k: &[f32], v: &[f32], a: &Attention<'_>) {
+    let _timed = time(Kind::Attention);
     let (query_cols, _) = a.columns();
     assert_eq!(out.len(), q.len(), "queries and outputs differ in length");
     let (nq, _) = a.check_rows([q, k, v], log_sum);
@@ -123,6 +125,7 @@ pub fn backward(
     log_sum: &[f32],
     a: &Attention<'_>,
 ) {
+    let _timed = time(Kind::Attention);
     let (query_cols, key_cols) = a.columns();
     assert!(out.len() == q.len() && dout.len() == q.len(), "queries and outputs differ in length");
     let (nq, nk) = a.check_rows([q, k, v], log_sum);

@@ -2,6 +2,7 @@
 
 use crate::math::exp;
 use crate::parallel::{for_row_results, for_rows_with};
+use crate::profile::{Kind, time};
 use crate::reduce::{max, sum, sum_of};
 use crate::softmax::exponentials;
 
@@ -17,6 +18,7 @@ pub fn cross_entropy(
     labels: &[u32],
     smoothing: f32,
 ) {
+    let _timed = time(Kind::Loss);
     if labels.is_empty() {
         return assert!(losses.is_empty() && logits.is_empty(), "no labels, yet rows");
     }
@@ -28,6 +30,35 @@ pub fn cross_entropy(
         Some(grad) => with_gradient(losses, grad, logits, labels, smoothing),
         None => losses_only(losses, logits, labels, smoothing),
     }
+}
+
+/// [`cross_entropy`] without smoothing, whose gradient takes the place of the `logits` `[n, c]`: for a
+/// vocabulary, a second matrix of that size would not stay in any cache.
+pub fn cross_entropy_in_place(losses: &mut [f32], logits: &mut [f32], labels: &[u32]) {
+    let _timed = time(Kind::Loss);
+    if labels.is_empty() {
+        return assert!(losses.is_empty() && logits.is_empty(), "no labels, yet rows");
+    }
+    let c = logits.len() / labels.len();
+    assert!(logits.len() == c * labels.len() && c > 0, "logits are not [labels.len(), classes]");
+    assert_eq!(losses.len(), labels.len(), "one loss per label");
+    assert!(labels.iter().all(|&l| (l as usize) < c), "label is not below the number of classes");
+    for_rows_with(
+        (logits, c),
+        (losses, 1),
+        #[inline(always)]
+        |first, logits, losses| {
+            for ((x, loss), &label) in logits.chunks_exact_mut(c).zip(losses).zip(&labels[first..]) {
+                let (wanted, peak) = (x[label as usize], max(x));
+                x.iter_mut().for_each(|x| *x = exp(*x - peak));
+                let total = sum(x);
+                *loss = peak + total.ln() - wanted;
+                let r = 1.0 / total;
+                x.iter_mut().for_each(|x| *x *= r);
+                x[label as usize] -= 1.0;
+            }
+        },
+    );
 }
 
 fn with_gradient(losses: &mut [f32], grad: &mut [f32], logits: &[f32], labels: &[u32], smoothing: f32) {
@@ -82,7 +113,7 @@ fn row_loss(x: &[f32], log_sum: f32, label: usize, smoothing: f32) -> f32 {
 
 #[cfg(test)]
 mod tests {
-    use super::cross_entropy;
+    use super::{cross_entropy, cross_entropy_in_place};
     use crate::testing::{assert_close, assert_same_on_threads, differences, noise, wide};
 
     /// Some roundings of numbers up to 10.
@@ -101,6 +132,18 @@ mod tests {
     fn inputs(n: usize, c: usize) -> (Vec<f32>, Vec<u32>) {
         let logits = noise(1, n * c).iter().map(|x| 5.0 * x).collect();
         (logits, (0..n).map(|i| (i * 7 % c) as u32).collect())
+    }
+
+    #[test]
+    fn in_place_is_the_same() {
+        for (n, c) in [(1, 1), (7, 2), (17, 33), (3, 40_000)] {
+            let (mut logits, labels) = inputs(n, c);
+            let (mut losses, mut grad) = (noise(2, n), noise(3, n * c));
+            cross_entropy(&mut losses, Some(&mut grad), &logits, &labels, 0.0);
+            let mut losses_in_place = noise(4, n);
+            cross_entropy_in_place(&mut losses_in_place, &mut logits, &labels);
+            assert!(losses == losses_in_place && grad == logits, "[{n}, {c}]");
+        }
     }
 
     #[test]

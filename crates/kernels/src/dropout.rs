@@ -2,6 +2,7 @@
 //! stored, and the same row gives the same mask wherever it stands in a batch.
 
 use crate::parallel::for_rows;
+use crate::profile::{Kind, time};
 
 /// The key of a row: a 64-bit hash of the seed and of what names the row (step, layer, site, row id, ...), in
 /// order.
@@ -22,6 +23,7 @@ fn mix(x: u64) -> u64 {
 ///
 /// `out` and `x` `[n, cols]`; `row_keys` `[n]`. The backward is the same call on `dy`.
 pub fn dropout(out: &mut [f32], x: &[f32], cols: usize, row_keys: &[u64], p: f32) {
+    let _timed = time(Kind::Dropout);
     assert!(
         out.len() == x.len() && x.len() == row_keys.len() * cols,
         "slices are not [row_keys.len(), cols]"

@@ -1,10 +1,12 @@
 //! Sums, products and their like, element by element or row by row.
 
 use crate::parallel::{for_row_results, for_rows, map, map2, sum_over_rows, update};
+use crate::profile::{Kind, time};
 use crate::reduce::sum;
 
 /// `out = a + b`; all of one length.
 pub fn add(out: &mut [f32], a: &[f32], b: &[f32]) {
+    let _timed = time(Kind::Elementwise);
     map2(
         out,
         a,
@@ -16,6 +18,7 @@ pub fn add(out: &mut [f32], a: &[f32], b: &[f32]) {
 
 /// `out = a - b`; all of one length.
 pub fn sub(out: &mut [f32], a: &[f32], b: &[f32]) {
+    let _timed = time(Kind::Elementwise);
     map2(
         out,
         a,
@@ -27,6 +30,7 @@ pub fn sub(out: &mut [f32], a: &[f32], b: &[f32]) {
 
 /// `out = a b`, element by element; all of one length.
 pub fn mul(out: &mut [f32], a: &[f32], b: &[f32]) {
+    let _timed = time(Kind::Elementwise);
     map2(
         out,
         a,
@@ -38,6 +42,7 @@ pub fn mul(out: &mut [f32], a: &[f32], b: &[f32]) {
 
 /// `out = a / b`, element by element; all of one length.
 pub fn div(out: &mut [f32], a: &[f32], b: &[f32]) {
+    let _timed = time(Kind::Elementwise);
     map2(
         out,
         a,
@@ -49,6 +54,7 @@ pub fn div(out: &mut [f32], a: &[f32], b: &[f32]) {
 
 /// `out += x`.
 pub fn add_assign(out: &mut [f32], x: &[f32]) {
+    let _timed = time(Kind::Elementwise);
     update(
         out,
         x,
@@ -59,6 +65,7 @@ pub fn add_assign(out: &mut [f32], x: &[f32]) {
 
 /// `out += alpha x`.
 pub fn axpy(out: &mut [f32], alpha: f32, x: &[f32]) {
+    let _timed = time(Kind::Elementwise);
     update(
         out,
         x,
@@ -69,6 +76,7 @@ pub fn axpy(out: &mut [f32], alpha: f32, x: &[f32]) {
 
 /// `out *= x`, element by element.
 pub fn mul_assign(out: &mut [f32], x: &[f32]) {
+    let _timed = time(Kind::Elementwise);
     update(
         out,
         x,
@@ -79,6 +87,7 @@ pub fn mul_assign(out: &mut [f32], x: &[f32]) {
 
 /// `out = alpha x`.
 pub fn scale(out: &mut [f32], x: &[f32], alpha: f32) {
+    let _timed = time(Kind::Elementwise);
     map(
         out,
         x,
@@ -89,6 +98,7 @@ pub fn scale(out: &mut [f32], x: &[f32], alpha: f32) {
 
 /// `out = x + c`.
 pub fn add_scalar(out: &mut [f32], x: &[f32], c: f32) {
+    let _timed = time(Kind::Elementwise);
     map(
         out,
         x,
@@ -99,6 +109,7 @@ pub fn add_scalar(out: &mut [f32], x: &[f32], c: f32) {
 
 /// `out = x^2`.
 pub fn square(out: &mut [f32], x: &[f32]) {
+    let _timed = time(Kind::Elementwise);
     map(
         out,
         x,
@@ -109,6 +120,7 @@ pub fn square(out: &mut [f32], x: &[f32]) {
 
 /// `out = sqrt(x)`; NaN below zero.
 pub fn sqrt(out: &mut [f32], x: &[f32]) {
+    let _timed = time(Kind::Elementwise);
     map(
         out,
         x,
@@ -119,6 +131,7 @@ pub fn sqrt(out: &mut [f32], x: &[f32]) {
 
 /// `out = 1 / x`.
 pub fn recip(out: &mut [f32], x: &[f32]) {
+    let _timed = time(Kind::Elementwise);
     map(
         out,
         x,
@@ -129,6 +142,7 @@ pub fn recip(out: &mut [f32], x: &[f32]) {
 
 /// `out[i, j] = x[i, j] + row[j]`: `out` and `x` `[n, d]`, `row` `[d]`.
 pub fn add_row(out: &mut [f32], x: &[f32], row: &[f32]) {
+    let _timed = time(Kind::Elementwise);
     with_row(
         out,
         x,
@@ -140,6 +154,7 @@ pub fn add_row(out: &mut [f32], x: &[f32], row: &[f32]) {
 
 /// `out[i, j] = x[i, j] row[j]`: `out` and `x` `[n, d]`, `row` `[d]`.
 pub fn mul_row(out: &mut [f32], x: &[f32], row: &[f32]) {
+    let _timed = time(Kind::Elementwise);
     with_row(
         out,
         x,
@@ -168,6 +183,7 @@ fn with_row(out: &mut [f32], x: &[f32], row: &[f32], f: impl Fn(f32, f32) -> f32
 
 /// `out[j] = sum_i x[i, j]`: `out` `[d]`, `x` `[n, d]`.
 pub fn sum_columns(out: &mut [f32], x: &[f32]) {
+    let _timed = time(Kind::Elementwise);
     let d = out.len();
     assert!(d > 0 && x.len().is_multiple_of(d) || x.is_empty(), "input is not [n, out.len()]");
     sum_over_rows(
@@ -184,6 +200,7 @@ pub fn sum_columns(out: &mut [f32], x: &[f32]) {
 
 /// `out[j] = sum_i a[i, j] b[i, j]`: `out` `[d]`, `a` and `b` `[n, d]`.
 pub fn dot_columns(out: &mut [f32], a: &[f32], b: &[f32]) {
+    let _timed = time(Kind::Elementwise);
     let d = out.len();
     assert_eq!(a.len(), b.len(), "inputs differ in length");
     assert!(d > 0 && a.len().is_multiple_of(d) || a.is_empty(), "input is not [n, out.len()]");
@@ -202,6 +219,7 @@ pub fn dot_columns(out: &mut [f32], a: &[f32], b: &[f32]) {
 
 /// `out[i] = sum_j x[i, j]`: `out` `[n]`, `x` `[n, cols]`.
 pub fn sum_rows(out: &mut [f32], x: &[f32], cols: usize) {
+    let _timed = time(Kind::Elementwise);
     assert_eq!(x.len(), out.len() * cols, "input is not [out.len(), cols]");
     for_row_results(
         out,

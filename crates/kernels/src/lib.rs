@@ -20,6 +20,7 @@ pub mod math;
 pub mod memory;
 pub mod norm;
 mod parallel;
+pub mod profile;
 pub mod quant;
 pub mod reduce;
 pub mod rope;

@@ -2,12 +2,14 @@
 //! the normalised row from them.
 
 use crate::parallel::{for_rows, for_rows_with, sum_over_rows};
+use crate::profile::{Kind, time};
 use crate::reduce::{sum, sum_of, sum_of2};
 
 /// `out = (x - mean) r weight + bias` per row, with `r = 1 / sqrt(variance + eps)`, the variance over d.
 ///
 /// `out` and `x` `[n, d]`; `weight` and `bias` `[d]`; `stats` `[n, 2]` receives each row's mean and `r`.
 pub fn layer_norm(out: &mut [f32], stats: &mut [f32], x: &[f32], weight: &[f32], bias: &[f32], eps: f32) {
+    let _timed = time(Kind::Norm);
     let d = weight.len();
     check_rows(x, d, stats.len(), 2);
     assert!(out.len() == x.len() && bias.len() == d, "output is not [n, d] or bias not [d]");
@@ -57,6 +59,7 @@ pub fn layer_norm_backward(
     weight: &[f32],
     stats: &[f32],
 ) {
+    let _timed = time(Kind::Norm);
     let d = weight.len();
     check_rows(x, d, stats.len(), 2);
     assert_eq!(dy.len(), x.len(), "dy is not [n, d]");
@@ -126,6 +129,7 @@ fn weight_gradient(dweight: &mut [f32], dy: &[f32], x: &[f32], row: impl Fn(usiz
 ///
 /// `out` and `x` `[n, d]`; `weight` `[d]`; `stats` `[n]` receives each row's `r`.
 pub fn rms_norm(out: &mut [f32], stats: &mut [f32], x: &[f32], weight: &[f32], eps: f32) {
+    let _timed = time(Kind::Norm);
     let d = weight.len();
     check_rows(x, d, stats.len(), 1);
     assert_eq!(out.len(), x.len(), "output is not [n, d]");
@@ -160,6 +164,7 @@ pub fn rms_norm_backward(
     weight: &[f32],
     stats: &[f32],
 ) {
+    let _timed = time(Kind::Norm);
     let d = weight.len();
     check_rows(x, d, stats.len(), 1);
     assert_eq!(dy.len(), x.len(), "dy is not [n, d]");

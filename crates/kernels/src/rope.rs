@@ -2,6 +2,7 @@
 //! Hugging Face checkpoints: value i of a head turns together with value `i + dim / 2`.
 
 use crate::parallel::for_rows;
+use crate::profile::{Kind, time};
 
 /// The angles of `n` rows: `cos` and `sin` `[n, dim / 2]` each.
 #[derive(Clone, Copy, Debug)]
@@ -19,6 +20,7 @@ pub struct Angles<'a> {
 ///
 /// `out` and `x` `[n, heads * dim]`.
 pub fn rotate(out: &mut [f32], x: &[f32], angles: Angles<'_>, heads: usize, back: bool) {
+    let _timed = time(Kind::Rotation);
     let Angles { cos, sin, dim } = angles;
     let (half, cols) = (dim / 2, heads * dim);
     assert!(dim > 0 && dim.is_multiple_of(2), "a head has an even number of columns");

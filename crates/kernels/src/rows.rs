@@ -1,10 +1,12 @@
 //! Moving rows and columns: gather and scatter, means of segments, slices of columns.
 
 use crate::parallel::for_rows;
+use crate::profile::{Kind, time};
 use std::ops::Range;
 
 /// `out[i] = x[index[i]]`, row by row: `out` `[index.len(), cols]`, `x` `[n, cols]`, each index below n.
 pub fn gather_rows(out: &mut [f32], x: &[f32], index: &[u32], cols: usize) {
+    let _timed = time(Kind::Move);
     assert_eq!(out.len(), index.len() * cols, "output is not [index.len(), cols]");
     check_index(index, x.len(), cols);
     for_rows(
@@ -23,6 +25,7 @@ pub fn gather_rows(out: &mut [f32], x: &[f32], index: &[u32], cols: usize) {
 /// `out[index[i]] += dy[i]` over a zeroed `out` `[n, cols]`: the backward of [`gather_rows`]. `dy`
 /// `[index.len(), cols]`. Rows that share an index are added in the order of `index`.
 pub fn scatter_add_rows(out: &mut [f32], dy: &[f32], index: &[u32], cols: usize) {
+    let _timed = time(Kind::Move);
     assert_eq!(dy.len(), index.len() * cols, "input is not [index.len(), cols]");
     check_index(index, out.len(), cols);
     out.fill(0.0);
@@ -45,6 +48,7 @@ fn check_index(index: &[u32], len: usize, cols: usize) {
 ///
 /// `out` `[segments.len(), cols]`, `x` `[n, cols]`.
 pub fn segment_mean(out: &mut [f32], x: &[f32], segments: &[Range<usize>], cols: usize) {
+    let _timed = time(Kind::Move);
     assert_eq!(out.len(), segments.len() * cols, "output is not [segments.len(), cols]");
     check_segments(segments, x.len(), cols);
     for_rows(
@@ -67,6 +71,7 @@ pub fn segment_mean(out: &mut [f32], x: &[f32], segments: &[Range<usize>], cols:
 /// `dx[i] = dy[s] / len(s)` for row i of segment s, summed where segments overlap; rows outside every segment
 /// become zero. `dx` `[n, cols]`, `dy` `[segments.len(), cols]`.
 pub fn segment_mean_backward(dx: &mut [f32], dy: &[f32], segments: &[Range<usize>], cols: usize) {
+    let _timed = time(Kind::Move);
     assert_eq!(dy.len(), segments.len() * cols, "input is not [segments.len(), cols]");
     check_segments(segments, dx.len(), cols);
     dx.fill(0.0);
@@ -89,6 +94,7 @@ fn check_segments(segments: &[Range<usize>], len: usize, cols: usize) {
 
 /// `out = x[:, range]`: `out` `[n, range.len()]`, `x` `[n, x_cols]`.
 pub fn copy_columns(out: &mut [f32], x: &[f32], x_cols: usize, range: Range<usize>) {
+    let _timed = time(Kind::Move);
     let width = check_columns(out.len(), x.len(), x_cols, &range);
     for_rows(
         out,
@@ -106,6 +112,7 @@ pub fn copy_columns(out: &mut [f32], x: &[f32], x_cols: usize, range: Range<usiz
 /// `out[:, range] = x`, zero in the other columns: `out` `[n, out_cols]`, `x` `[n, range.len()]`. The
 /// backward of [`copy_columns`].
 pub fn place_columns(out: &mut [f32], x: &[f32], out_cols: usize, range: Range<usize>) {
+    let _timed = time(Kind::Move);
     let width = check_columns(x.len(), out.len(), out_cols, &range);
     for_rows(
         out,

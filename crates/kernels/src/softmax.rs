@@ -2,11 +2,13 @@
 
 use crate::math::exp;
 use crate::parallel::for_rows;
+use crate::profile::{Kind, time};
 use crate::reduce::{max, sum, sum_of2};
 
 /// `out[i, j] = exp(x[i, j]) / sum_j exp(x[i, j])`; `out` and `x` `[n, cols]`. A row of -inf alone becomes
 /// zeros.
 pub fn softmax(out: &mut [f32], x: &[f32], cols: usize) {
+    let _timed = time(Kind::Loss);
     assert_eq!(out.len(), x.len(), "input and output differ in length");
     assert!(cols > 0 && x.len().is_multiple_of(cols) || x.is_empty(), "input is not [n, cols]");
     for_rows(
@@ -35,6 +37,7 @@ pub(crate) fn exponentials(out: &mut [f32], x: &[f32]) -> (f32, f32) {
 
 /// `dx = y (dy - sum_j dy y)`; `dx`, `dy` and `y` (the output of [`softmax`]) `[n, cols]`.
 pub fn softmax_backward(dx: &mut [f32], dy: &[f32], y: &[f32], cols: usize) {
+    let _timed = time(Kind::Loss);
     assert!(dx.len() == y.len() && dy.len() == y.len(), "inputs and output differ in length");
     assert!(cols > 0 && y.len().is_multiple_of(cols) || y.is_empty(), "input is not [n, cols]");
     for_rows(

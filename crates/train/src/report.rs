@@ -1,7 +1,7 @@
 //! What a run and a comparison report, as one JSON object each.
 
 use crate::trainer::Outcome;
-use crate::{Score, Shots, TextMetrics};
+use crate::{MemoryPlan, Score, Shots, TextMetrics};
 use serde::Serialize;
 
 /// One training run, or the means of one method over several seeds.
@@ -45,6 +45,9 @@ pub struct RunReport {
     pub evaluate_seconds: f64,
     /// Largest resident set, where the system tells.
     pub peak_rss_bytes: Option<u64>,
+    /// What it was to be, part by part, in a run that trains.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub planned: Option<MemoryPlan>,
     /// Mean training loss of the last ten steps.
     pub final_loss: f64,
     /// The epoch that was kept.
@@ -95,6 +98,7 @@ impl RunReport {
             train_seconds: outcome.train_seconds,
             tokens_per_second: outcome.tokens as f64 / outcome.train_seconds.max(1e-9),
             epoch_seconds: outcome.epoch_seconds,
+            planned: Some(outcome.plan).filter(|plan| plan.total() > 0),
             final_loss: outcome.final_loss,
             best_epoch: outcome.best_epoch,
             validation: outcome.validation,

@@ -39,6 +39,11 @@ pub trait Tokens {
 
     /// Whether tokens were cut off.
     fn truncated(&self) -> bool;
+
+    /// A row of so many tokens like these, with one loss: to measure with.
+    fn sample(&self, tokens: usize) -> Self
+    where
+        Self: Sized;
 }
 
 impl Tokens for Row {
@@ -56,6 +61,11 @@ impl Tokens for Row {
 
     fn truncated(&self) -> bool {
         self.truncated
+    }
+
+    fn sample(&self, tokens: usize) -> Self {
+        let again = |values: &[u32]| values.iter().copied().cycle().take(tokens).collect();
+        Self { ids: again(&self.ids), types: again(&self.types), ..self.clone() }
     }
 }
 

@@ -8,7 +8,7 @@ use crate::progress::RunProgress;
 use crate::results;
 use crate::session::Session;
 use anyhow::{Result, bail};
-use offshoot::methods::Saves;
+use offshoot::methods::{MethodConfig, Saves};
 use offshoot::models::Task;
 use offshoot::train::{self, Classifier, Limits, Prepared, Recipe, RunReport, States};
 use std::path::{Path, PathBuf};
@@ -29,6 +29,10 @@ pub(crate) struct Args {
 
     #[command(flatten)]
     pub(crate) run: RunFlags,
+
+    /// Say where the time of training went
+    #[arg(long)]
+    pub(super) profile: bool,
 
     /// The method, see `offshoot methods` [default: lora]
     #[arg(
@@ -76,7 +80,8 @@ fn train(args: &Args, session: &Session) -> Result<()> {
     session.console.say(&briefing::lines(&prepared, &briefing, &args.run.model.dtype)?);
     session.console.say(&briefing::method(&classifier.method, recipe.train.lr)?);
 
-    let report = fit(&mut classifier, &recipe, &prepared, session)?;
+    let progress = progress(&classifier.method, &recipe, args, session);
+    let report = fit(&mut classifier, &recipe, &prepared, progress)?;
     let report = RunReport {
         adapter_bytes: adapters::save(output.path(), &classifier, &prepared, &recipe)?,
         ..report
@@ -124,14 +129,23 @@ fn start(args: &Args, recipe: &Recipe, prepared: &Prepared, session: &Session) -
     }
 }
 
+/// How a run is shown.
+pub(super) fn progress(
+    method: &MethodConfig,
+    recipe: &Recipe,
+    args: &Args,
+    session: &Session,
+) -> RunProgress {
+    let name = method.info().name.to_owned();
+    RunProgress::new(&session.console, name, recipe.train.epochs, true).profiled(args.profile)
+}
+
 fn fit(
     classifier: &mut Classifier,
     recipe: &Recipe,
     prepared: &Prepared,
-    session: &Session,
+    mut progress: RunProgress,
 ) -> Result<RunReport> {
-    let name = classifier.method.info().name.to_owned();
-    let mut progress = RunProgress::new(&session.console, name, recipe.train.epochs, true);
     Ok(prepared.train(classifier, &recipe.train, &mut |event| progress.event(event))?)
 }
 

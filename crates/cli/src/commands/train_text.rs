@@ -1,10 +1,9 @@
 //! `offshoot train --task language-model`: one method grown on a language model.
 
-use super::train::{Args, keep_base};
+use super::train::{Args, keep_base, progress};
 use crate::adapters;
 use crate::briefing;
 use crate::output::OutputFolder;
-use crate::progress::RunProgress;
 use crate::results;
 use crate::session::Session;
 use anyhow::{Result, bail};
@@ -32,8 +31,7 @@ pub(super) fn train(args: &Args, mut recipe: Recipe, session: &Session) -> Resul
     if let Some(written) = prepared.untuned_text()? {
         session.console.say(&format!("untuned, {}", results::written(&written)));
     }
-    let mut progress =
-        RunProgress::new(&session.console, grown.method.info().name.to_owned(), recipe.train.epochs, true);
+    let mut progress = progress(&grown.method, &recipe, args, session);
     let report = prepared.train(&mut grown, &recipe.train, &mut |event| progress.event(event))?;
     drop(progress);
     briefing::kept(&prepared.states).iter().for_each(|line| session.console.say(line));

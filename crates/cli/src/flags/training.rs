@@ -73,6 +73,15 @@ pub(crate) struct TrainFlags {
     #[arg(long)]
     no_dropout: bool,
 
+    /// Most tokens at a time; a step of more is taken in parts, with the same result [default: 1024]
+    #[arg(long, value_name = "TOKENS")]
+    batch_tokens: Option<usize>,
+
+    /// The most memory to take, as in 900MB: fewer tokens at a time, blocks that are computed twice and less
+    /// that is kept make it fit [default: whatever it takes]
+    #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
+    memory: Option<u64>,
+
     /// The most to keep of what frozen layers give, in memory (up to train.cache_memory) and then in a file
     /// beside the output; 0 computes it again in every epoch [default: 4GB]
     #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
@@ -112,6 +121,8 @@ impl TrainFlags {
         change(&mut train.label_smoothing, self.label_smoothing.as_ref());
         change(&mut train.seed, self.seed.as_ref());
         change(&mut train.cache_limit, self.cache_limit.as_ref());
+        change(&mut train.batch_tokens, self.batch_tokens.as_ref());
+        train.memory = self.memory.or(train.memory);
         train.lr = self.lr.or(train.lr);
         train.patience = self.patience.or(train.patience);
         train.dropout &= !self.no_dropout;

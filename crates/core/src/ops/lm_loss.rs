@@ -7,7 +7,7 @@ use crate::{Error, Quantized, Result, Tensor};
 use offshoot_kernels::gemm::{Dense, Operand, product, product_outer, product_straight};
 use offshoot_kernels::{cross_entropy as kernel, elementwise};
 
-/// Values of logits that are computed at a time: 64 MiB of them and of their gradient.
+/// Values of logits that are computed at a time: 64 MiB, in which their gradient takes their place.
 const CHUNK: usize = 16 << 20;
 
 /// The cross-entropy of each row, `[n]`, and their sum as one tracked value, for hidden states `x` `[n, d]`
@@ -30,7 +30,7 @@ pub fn linear_cross_entropy(x: &Tensor, head: OutputHead<'_>, labels: &[u32]) ->
     if let Some(head) = &mut grads.head {
         head.host_mut().fill(0.0);
     }
-    let rows = (CHUNK / head.shape().0.max(1)).max(1);
+    let rows = chunk_rows(labels.len(), head.shape().0);
     for first in (0..labels.len()).step_by(rows) {
         let range = first..(first + rows).min(labels.len());
         chunk(x, head, (&labels[range.clone()], first), &mut losses[range], &mut grads);
@@ -107,6 +107,17 @@ fn check(x: &Tensor, head: OutputHead<'_>, labels: &[u32]) -> Result<()> {
     }
 }
 
+/// Rows of a chunk: all chunks are about as large, because each reads the whole head.
+fn chunk_rows(rows: usize, vocab: usize) -> usize {
+    let most = (CHUNK / vocab.max(1)).max(1);
+    rows.div_ceil(rows.div_ceil(most).max(1)).max(1)
+}
+
+/// Bytes of the logits that [`linear_cross_entropy`] holds at a time for so many rows.
+pub fn linear_cross_entropy_bytes(rows: usize, vocab: usize) -> u64 {
+    (chunk_rows(rows, vocab) * vocab * size_of::<f32>()) as u64
+}
+
 /// Losses and gradients of some rows, from `first` on.
 fn chunk(
     x: &Tensor,
@@ -123,8 +134,8 @@ fn chunk(
     if grads.x.is_none() && grads.head.is_none() {
         return kernel::cross_entropy(losses, None, logits.host(), labels, 0.0);
     }
-    let mut slope = x.device().take(n * vocab);
-    kernel::cross_entropy(losses, Some(slope.host_mut()), logits.host(), labels, 0.0);
+    kernel::cross_entropy_in_place(losses, logits.host_mut(), labels);
+    let slope = logits;
     if let Some(dx) = &mut grads.x {
         product_straight(&mut dx.host_mut()[range], slope.host(), n, head.operand());
     }

@@ -10,6 +10,7 @@ pub use attention::{AttentionSite, Context};
 use cached::Cached;
 
 use crate::nn::{Linear, Norm};
+use crate::recompute::Forgotten;
 use crate::{
     Adapter, Batch, Counter, Error, Known, KvCache, Layout, Params, Result, Rotation, Site, Slot, Step,
     Sublayer, Tape, Tensor, Weight, concat_rows,
@@ -47,6 +48,9 @@ pub struct Pass<'a> {
     rotations: Mutex<BTreeMap<usize, Arc<Rotation>>>,
     known: Option<Known>,
     pooled: Option<Tensor>,
+    /// How many more blocks are to be computed again on the way back, and those that are.
+    recompute: usize,
+    forgotten: Vec<Forgotten>,
 }
 
 /// Consecutive sequences that share an adapter.
@@ -121,8 +125,17 @@ impl<'a> Pass<'a> {
             let prepared = kept.map(|cached| cached.cache.prepared(cached.slots[sequences.start]));
             runs.push(Run::new(member, sequences, &layout, &mode, prepared)?);
         }
-        let pass =
-            Self { batch, layout, runs, cache, rotations: Mutex::default(), known: None, pooled: None };
+        let pass = Self {
+            batch,
+            layout,
+            runs,
+            cache,
+            rotations: Mutex::default(),
+            known: None,
+            pooled: None,
+            recompute: 0,
+            forgotten: Vec::new(),
+        };
         pass.check_cache()?;
         Ok(pass)
     }
@@ -155,6 +168,32 @@ impl<'a> Pass<'a> {
     /// Takes what is known out.
     pub(crate) fn known(&mut self) -> Option<Known> {
         self.known.take()
+    }
+
+    /// Does not keep the activations of the lowest `blocks` blocks that record any, but computes them again on
+    /// the way back ([`backward`](crate::backward)). Gradients have the same bits.
+    pub fn recompute(&mut self, blocks: usize) {
+        self.recompute = blocks;
+    }
+
+    /// Drops what a block has just recorded, if it is one to be computed again: its input and output `[n, d]`.
+    pub(crate) fn forget(&mut self, layer: usize, input: &Tensor, output: &Tensor) {
+        if self.recompute > 0
+            && let Some(block) = Forgotten::new(layer, input, output, self)
+        {
+            self.recompute -= 1;
+            self.forgotten.push(block);
+        }
+    }
+
+    /// Takes the highest block that is still to be computed again.
+    pub(crate) fn forgotten(&mut self) -> Option<Forgotten> {
+        self.forgotten.pop()
+    }
+
+    /// Where a training pass records.
+    pub(crate) fn tape(&self) -> Option<&Tape> {
+        self.step().tape.as_ref()
     }
 
     /// The batch.
@@ -267,7 +306,7 @@ impl<'a> Pass<'a> {
 
     /// Ends a segment of the tape.
     pub(crate) fn cut(&self) {
-        if let Some(tape) = &self.step().tape {
+        if let Some(tape) = self.tape() {
             tape.cut();
         }
     }

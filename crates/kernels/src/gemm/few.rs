@@ -3,6 +3,7 @@
 
 use super::{PIECE, Source};
 use crate::parallel::vectorized;
+use crate::profile::{Kind, time_product};
 use crate::reduce::sum_of2;
 use rayon::prelude::*;
 
@@ -19,6 +20,7 @@ pub(super) fn product(out: &mut [f32], x: &[f32], n: usize, w: &impl Source) {
     if out.is_empty() || w.cols() == 0 {
         return out.fill(0.0);
     }
+    let _timed = time_product(Kind::Product, n * w.cols() * w.rows());
     let rows = (CHUNK / w.cols()).max(1);
     let run = |(chunk, out): (usize, &mut [f32])| {
         vectorized(

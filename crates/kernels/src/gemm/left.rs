@@ -29,6 +29,11 @@ impl<'a> Left<'a> {
         Self { data, row_stride: 1, step: rows, strip_stride: None }
     }
 
+    /// Without its first inner indices.
+    pub(super) fn from(self, depth: usize) -> Self {
+        Self { data: self.data.get(depth * self.step..).unwrap_or_default(), ..self }
+    }
+
     /// Some rows, from a multiple of a strip's on, and some inner indices.
     #[inline(always)]
     pub(super) fn strips<S: Simd>(&self, rows: &Range<usize>, depth: &Range<usize>) -> Strips {

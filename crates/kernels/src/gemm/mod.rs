@@ -13,6 +13,7 @@ mod micro;
 mod tests;
 mod tile;
 
+use crate::profile::{Kind, time_product};
 use crate::quant::Matrix;
 use left::{Left, Packed};
 use micro::{Strip, panel_width};
@@ -117,6 +118,7 @@ pub fn product_straight<'a>(out: &mut [f32], x: &[f32], n: usize, w: impl Into<O
 fn transposed(out: &mut [f32], x: &[f32], n: usize, w: &impl Source) {
     assert_eq!(x.len(), n * w.cols(), "left side is not [n, w.cols]");
     assert_eq!(out.len(), n * w.rows(), "output is not [n, w.rows]");
+    let _timed = time_product(Kind::Product, n * w.cols() * w.rows());
     let left = Left::rows(x, w.cols());
     run(out, left, (n, w.cols(), w.rows()), w, (Side::Transposed, false));
 }
@@ -124,6 +126,7 @@ fn transposed(out: &mut [f32], x: &[f32], n: usize, w: &impl Source) {
 fn straight(out: &mut [f32], x: &[f32], n: usize, w: &impl Source) {
     assert_eq!(x.len(), n * w.rows(), "left side is not [n, w.rows]");
     assert_eq!(out.len(), n * w.cols(), "output is not [n, w.cols]");
+    let _timed = time_product(Kind::ProductToInput, n * w.cols() * w.rows());
     let left = Left::rows(x, w.rows());
     run(out, left, (n, w.rows(), w.cols()), w, (Side::Straight, false));
 }
@@ -133,6 +136,7 @@ fn straight(out: &mut [f32], x: &[f32], n: usize, w: &impl Source) {
 pub fn product_outer(out: &mut [f32], a: &[f32], columns: usize, b: Dense<'_>, accumulate: bool) {
     assert_eq!(a.len(), b.rows * columns, "left side is not [b.rows, columns]");
     assert_eq!(out.len(), columns * b.cols, "output is not [columns, b.cols]");
+    let _timed = time_product(Kind::ProductToWeight, columns * b.rows * b.cols);
     let left = Left::columns(a, columns);
     run(out, left, (columns, b.rows, b.cols), &b, (Side::Straight, accumulate));
 }
@@ -158,6 +162,10 @@ const ROW_STEP: usize = 12;
 
 /// Tasks per thread that even out what one thread gets more than another.
 const TASKS: usize = 3;
+
+/// Inner indices for which the left side is laid out at a time: its copy stays small where the inner index is a
+/// vocabulary.
+const PACKED_DEPTH: usize = 16 * PIECE;
 
 /// Outputs from which on it pays to lay the left side out anew.
 const WORTH_PACKING: usize = 64;
@@ -188,16 +196,15 @@ fn run<W: Source>(
         Side::Transposed => (PIECE, 128),
         Side::Straight => (128, PIECE),
     };
-    let mut packed = Packed::default();
-    let left = if width >= WORTH_PACKING { packed.pack(left, rows, depth) } else { left };
-    let product = Product { out: out.as_mut_ptr(), left, right, side, depth, width, deep, accumulate };
     let tasks = tasks(rows, pieces(0..width, wide));
-    let one = |task: &Rectangle| {
-        TILE.with_borrow_mut(|tile| pulp::Arch::new().dispatch(Task { product: &product, tile, task }));
-    };
-    match rows * depth * width <= SERIAL {
-        true => tasks.iter().for_each(one),
-        false => tasks.par_iter().for_each(one),
+    let mut packed = Packed::default();
+    for depth in pieces(0..depth, PACKED_DEPTH) {
+        let mut left = left.from(depth.start);
+        if width >= WORTH_PACKING {
+            left = packed.pack(left, rows, depth.len());
+        }
+        let product = Product { out: out.as_mut_ptr(), left, right, side, depth, width, deep, accumulate };
+        product.run(&tasks, rows);
     }
 }
 
@@ -227,10 +234,11 @@ fn pieces(range: Range<usize>, size: usize) -> Vec<Range<usize>> {
 struct Product<'a, W> {
     /// `[rows, width]`
     out: *mut f32,
+    /// `[rows, depth.len()]`
     left: Left<'a>,
     right: &'a W,
     side: Side,
-    depth: usize,
+    depth: Range<usize>,
     width: usize,
     /// Inner indices of a tile.
     deep: usize,
@@ -252,7 +260,7 @@ impl<W: Source> pulp::WithSimd for Task<'_, W> {
     #[inline(always)]
     fn with_simd<S: pulp::Simd>(self, simd: S) {
         let Self { product, tile, task } = self;
-        for depth in pieces(0..product.depth, product.deep) {
+        for depth in pieces(product.depth.clone(), product.deep) {
             tile.fill::<S>(product.right, product.side, &task.columns, &depth);
             for rows in pieces(task.rows.clone(), ROWS) {
                 product.multiply(simd, tile, &Rectangle { rows, columns: task.columns.clone() }, &depth);
@@ -261,12 +269,24 @@ impl<W: Source> pulp::WithSimd for Task<'_, W> {
     }
 }
 
-impl<W> Product<'_, W> {
+impl<W: Source> Product<'_, W> {
+    /// All tasks, side by side if that pays.
+    fn run(&self, tasks: &[Rectangle], rows: usize) {
+        let one = |task: &Rectangle| {
+            TILE.with_borrow_mut(|tile| pulp::Arch::new().dispatch(Task { product: self, tile, task }));
+        };
+        match rows * self.depth.len() * self.width <= SERIAL {
+            true => tasks.iter().for_each(one),
+            false => tasks.par_iter().for_each(one),
+        }
+    }
+
     /// Some rows of the left side with a tile.
     #[inline(always)]
     fn multiply<S: pulp::Simd>(&self, simd: S, tile: &Tile, part: &Rectangle, depth: &Range<usize>) {
         let (rows, width) = (&part.rows, panel_width::<S>());
-        let strips = self.left.strips::<S>(rows, depth);
+        let from = self.depth.start;
+        let strips = self.left.strips::<S>(rows, &(depth.start - from..depth.end - from));
         for (index, first) in part.columns.clone().step_by(width).enumerate() {
             let strip = Strip {
                 left: strips,

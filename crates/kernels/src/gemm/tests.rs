@@ -1,11 +1,11 @@
 use super::*;
 use crate::testing::{assert_close, assert_same_on_threads, noise};
 
-/// Relative to 1 + |expected|: sums of at most 600 products of size 1.
+/// Relative to 1 + |expected|: sums of at most 9,000 products of size 1.
 const TOLERANCE: f64 = 2e-5;
 
 /// Rows, inner and outer sizes at and around the edges of strips, panels, tiles and pieces.
-const SIZES: [(usize, usize, usize); 9] = [
+const SIZES: [(usize, usize, usize); 10] = [
     (1, 1, 1),
     (2, 33, 7),
     (7, 1, 17),
@@ -15,6 +15,7 @@ const SIZES: [(usize, usize, usize); 9] = [
     (13, 257, 32),
     (130, 600, 31),
     (500, 8, 260),
+    (9, 9000, 70),
 ];
 
 /// `sum_p a(i, p) b(p, j)`, `[m, n]`, in f64.
@@ -80,7 +81,7 @@ fn every_instruction_set_multiplies() {
             left,
             right: &right,
             side: Side::Transposed,
-            depth: k,
+            depth: 0..k,
             width: n,
             deep: PIECE,
             accumulate: false,

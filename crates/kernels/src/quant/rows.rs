@@ -2,10 +2,12 @@
 
 use super::Matrix;
 use crate::parallel::{for_row_results, for_rows};
+use crate::profile::{Kind, time};
 use crate::reduce::sum_of;
 
 /// `out[i]` = row `index[i]` of `w`: `out` `[index.len(), w.cols]`, each index below `w.rows`.
 pub fn gather_rows(out: &mut [f32], w: Matrix<'_>, index: &[u32]) {
+    let _timed = time(Kind::Move);
     let cols = w.cols();
     assert_eq!(out.len(), index.len() * cols, "output is not [index.len(), cols]");
     assert!(index.iter().all(|&i| (i as usize) < w.rows()), "index outside the rows");
@@ -26,6 +28,7 @@ const PIECE: usize = 1024;
 
 /// `out[i] = sum_j w[i, j]^2`: `out` `[w.rows]`.
 pub fn row_squares(out: &mut [f32], w: Matrix<'_>) {
+    let _timed = time(Kind::Move);
     assert_eq!(out.len(), w.rows(), "output is not [w.rows]");
     let cols = w.cols();
     for_row_results(

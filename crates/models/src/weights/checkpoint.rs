@@ -126,7 +126,7 @@ impl Checkpoint {
             entries.map_err(|reason| Error::checkpoint(path, reason))?
         {
             let file = self.files.len();
-            let place = Place { file, info, start, end, stored: Stored::Plain, strides };
+            let place = Place { file, info, start, end, stored: Stored::Same, strides };
             if let Some(first) = self.tensors.insert(name.clone(), place) {
                 let other = self.files[first.file].path().display();
                 return Err(Error::checkpoint(path, format!("tensor `{name}` is also in {other}; keep one")));
@@ -213,8 +213,8 @@ impl Checkpoint {
         Ok(place.stored.values(&place.info, values))
     }
 
-    /// A matrix of a GGUF file as it lies there, if it is one that is kept in blocks or halfs. Where the rows
-    /// have another order there, they are copied; nothing else is.
+    /// A matrix as it lies in its file, in floats or blocks. Where a GGUF file has the rows in another order,
+    /// they are copied; nothing else is.
     pub(crate) fn blocks(&self, name: &str, device: &Device) -> Option<Quantized> {
         let place = self.tensors.get(name).filter(|place| place.stored != Stored::Transposed)?;
         Self::in_place(place, &self.files[place.file], device)
@@ -227,7 +227,7 @@ impl Checkpoint {
     }
 
     fn in_place(place: &Place, map: &Arc<Map>, device: &Device) -> Option<Quantized> {
-        let format = place.stored.format(&place.info)?;
+        let format = place.stored.format(&place.info).filter(|_| place.strides.is_none())?;
         let shape = match (place.info.shape.as_slice(), place.stored) {
             (&[inputs, outputs], Stored::Transposed) => [outputs, inputs],
             (&[rows, cols], _) => [rows, cols],

@@ -12,9 +12,7 @@ use super::header::TensorInfo;
 /// What a converter did to a tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stored {
-    /// A safetensors file's: as it is.
-    Plain,
-    /// A GGUF file's as it is: a matrix may stay in its blocks.
+    /// As it is.
     Same,
     /// The rows of each head of queries or keys alternate between its two halves, because llama.cpp rotates
     /// neighbours where transformers rotates halves.
@@ -40,14 +38,15 @@ pub(crate) struct GgufEntry {
 }
 
 impl Stored {
-    /// The format of a tensor that may stay in the file.
+    /// The format of a matrix that may stay in the file.
     pub(super) fn format(self, info: &TensorInfo) -> Option<Format> {
         match (self, info.dtype) {
-            (Self::Plain | Self::PlusOne, _) => None,
+            (Self::PlusOne, _) => None,
             (_, Dtype::Blocks(format)) => Some(format),
+            (_, Dtype::F32) => Some(Format::F32),
             (_, Dtype::F16) => Some(Format::F16),
             (_, Dtype::Bf16) => Some(Format::Bf16),
-            _ => None,
+            (_, Dtype::F64 | Dtype::Other { .. }) => None,
         }
     }
 

@@ -62,8 +62,7 @@ impl<'a> Take<'a> {
 
     /// A frozen weight of a model that must be there with this shape, found under `file` and called `name` from
     /// then on. One that is missing is reported at the end: until then an empty tensor stands for it, because
-    /// a shape that no file confirms must not be allocated. A matrix or table that a GGUF file keeps in blocks or
-    /// halfs stays as it lies there.
+    /// a shape that no file confirms must not be allocated. A matrix or table stays as it lies in its file.
     ///
     /// # Errors
     /// Never on a tensor that was read.
@@ -79,13 +78,25 @@ impl<'a> Take<'a> {
         {
             return Ok(Weight::quantized(name, place, blocks));
         }
+        self.copied((file, name), place, shape, device)
+    }
+
+    /// A frozen weight in f32.
+    fn copied(
+        &mut self,
+        (file, name): (&str, String),
+        place: Place,
+        shape: &[usize],
+        device: &Device,
+    ) -> Result<Weight> {
         let values = self.tensor(file, shape);
         let shape = if values.is_empty() { &[0] } else { shape };
         Ok(Weight::frozen(name, place, Tensor::new(device, shape, &values)?))
     }
 
     /// A projection that transformers has as `[in, out]` (GPT-2's `Conv1D`), and whether it stands that way: a
-    /// GGUF file has it as `[out, in]`, and it stays as it lies there. `shape` is `[in, out]`.
+    /// GGUF file has it as `[out, in]`, and it stays as it lies there; from others it is copied. `shape` is
+    /// `[in, out]`.
     ///
     /// # Errors
     /// Never on a tensor that was read.
@@ -103,7 +114,7 @@ impl<'a> Take<'a> {
             self.taken.insert(found);
             return Ok((Weight::quantized(name, place, blocks), false));
         }
-        Ok((self.weight((file, name), place, &shape, device)?, true))
+        Ok((self.copied((file, name), place, &shape, device)?, true))
     }
 
     /// A matrix that may stay in its blocks, if it is one and has this shape.

@@ -10,7 +10,7 @@ use serde_json::json;
 use std::path::Path;
 
 /// Rows of 3 to 12 tokens; two of them are the same.
-fn rows(seed: u64) -> Vec<Row> {
+pub(crate) fn rows(seed: u64) -> Vec<Row> {
     let mut rng = Rng::new(seed);
     let mut row = |line: u64| {
         let ids: Vec<u32> = (0..3 + rng.below(10)).map(|_| 10 + rng.below(80) as u32).collect();

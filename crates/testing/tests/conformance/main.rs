@@ -11,5 +11,6 @@ mod fixture;
 mod gradients;
 mod known;
 mod merging;
+mod recompute;
 mod sharing;
 mod start;

@@ -114,7 +114,7 @@ impl States {
             None => Depth::Nothing,
         };
         self.store().want(depth.levels());
-        Ok(Cache { states: Some(self), depth })
+        Ok(Cache { states: Some(self), depth, limits: self.limits.clone() })
     }
 
     /// Bytes in memory and in the file.
@@ -136,12 +136,19 @@ impl States {
 pub struct Cache<'a> {
     states: Option<&'a States>,
     depth: Depth,
+    limits: Limits,
 }
 
 impl Cache<'_> {
     /// Keeps nothing.
     pub fn none() -> Self {
-        Self { states: None, depth: Depth::Nothing }
+        Self { states: None, depth: Depth::Nothing, limits: Limits::default() }
+    }
+
+    /// With no more than so many bytes of memory.
+    pub(crate) fn within(self, memory: u64) -> Self {
+        let memory = self.limits.memory.min(memory);
+        Self { limits: Limits { memory, ..self.limits }, ..self }
     }
 
     /// How far up the run's passes are the same each time.
@@ -161,7 +168,7 @@ impl Cache<'_> {
         let missing: Vec<usize> = (0..rows.len()).filter(|&i| outputs[i].is_none()).collect();
         let absent: Vec<&L::Row> = missing.iter().map(|&i| rows[i]).collect();
         for ((&index, row), computed) in missing.iter().zip(&absent).zip(self.compute(learner, &absent)?) {
-            states.put(*row, &levels, &computed);
+            states.put(*row, &levels, &computed, &self.limits);
             outputs[index] = Some(computed);
         }
         let outputs: Vec<Outputs> = outputs.into_iter().flatten().collect();
@@ -212,10 +219,10 @@ impl States {
         levels.iter().map(|&level| store.get(&key, level)).collect()
     }
 
-    fn put<R: Tokens>(&self, row: &R, levels: &[usize], outputs: &Outputs) {
+    fn put<R: Tokens>(&self, row: &R, levels: &[usize], outputs: &Outputs, limits: &Limits) {
         let (key, mut store) = (key(row), self.store());
         for (&level, values) in levels.iter().zip(outputs) {
-            store.put(&key, level, values, &self.limits);
+            store.put(&key, level, values, limits);
         }
     }
 }

@@ -64,6 +64,12 @@ impl Tokens for LmRow {
     fn truncated(&self) -> bool {
         self.truncated
     }
+
+    fn sample(&self, tokens: usize) -> Self {
+        let ids: Vec<u32> = self.ids.iter().copied().cycle().take(tokens).collect();
+        let predicted = (1..=tokens).map(|place| place == tokens).collect();
+        Self { ids, predicted, ..self.clone() }
+    }
 }
 
 #[cfg(test)]

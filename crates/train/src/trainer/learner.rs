@@ -13,6 +13,9 @@ pub trait Learner {
     /// A tokenised row.
     type Row: Tokens;
 
+    /// Whether its loss goes through the model's output head.
+    const PREDICTS_TOKENS: bool;
+
     /// The method's settings.
     fn method(&self) -> &MethodConfig;
 
@@ -66,6 +69,8 @@ pub trait Learner {
 impl Learner for Classifier {
     type Row = Row;
 
+    const PREDICTS_TOKENS: bool = false;
+
     fn method(&self) -> &MethodConfig {
         &self.method
     }
@@ -112,6 +117,8 @@ impl Learner for Classifier {
 
 impl Learner for LanguageModel {
     type Row = LmRow;
+
+    const PREDICTS_TOKENS: bool = true;
 
     fn method(&self) -> &MethodConfig {
         &self.method

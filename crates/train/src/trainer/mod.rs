@@ -11,14 +11,16 @@ pub use settings::TrainSettings;
 
 use crate::frozen::{Cache, Depth, States};
 use crate::rows::{Tokens, epoch_steps, micro_batches, pack};
-use crate::{Error, Result, Score};
+use crate::{Error, MemoryPlan, Result, Score};
 use offshoot_core::optim::{AdamW, Settings};
-use offshoot_core::{Counter, Mode, Pass, Rng, Tape};
+use offshoot_core::{Counter, Mode, Pass, Rng, Tape, backward};
 use std::time::Instant;
 
 /// What a run tells whoever watches it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Event {
+    /// What the run will hold in memory.
+    Planned(MemoryPlan),
     /// An optimizer step is done.
     Step {
         /// Steps done, from 1.
@@ -73,6 +75,8 @@ pub struct Outcome {
     pub validation: Option<Score>,
     /// How far up nothing was computed twice.
     pub depth: Depth,
+    /// What it was to hold in memory.
+    pub plan: MemoryPlan,
     /// Validation metrics of every epoch.
     pub epochs: Vec<Score>,
     /// The epoch that was kept, from 1.
@@ -93,11 +97,17 @@ pub fn train<L: Learner>(
 ) -> Result<Outcome> {
     settings.check()?;
     check_trained(learner)?;
+    let plan = MemoryPlan::new(learner, train, !validation.is_empty(), settings)?;
+    watch(Event::Planned(plan));
+    let limited = settings.memory.is_some();
+    let settings = &plan.settings(settings);
     let cache = match states {
+        Some(states) if limited => states.open(learner, train.first(), settings.epochs)?.within(plan.cache),
         Some(states) => states.open(learner, train.first(), settings.epochs)?,
         None => Cache::none(),
     };
     let mut run = Run::new(learner, train.len(), settings, cache);
+    run.outcome.plan = plan;
     let mut order = Rng::new(settings.seed).fork("order");
     let mut best: Option<(Score, Vec<Vec<f32>>)> = None;
     for epoch in 1..=settings.epochs {
@@ -194,14 +204,14 @@ impl<'a> Run<'a> {
     /// Adds a micro-batch's share of the mean gradient over the step's losses; returns its summed loss.
     fn accumulate<L: Learner>(&self, learner: &L, rows: &[&L::Row], losses: usize) -> Result<f64> {
         let batch = pack(rows.iter().copied())?;
-        let tape = Tape::new();
         let counter = Counter { seed: self.settings.seed, step: self.optimizer.steps() };
-        let mode = Mode::Train(tape.clone(), self.settings.dropout.then_some(counter));
+        let mode = Mode::Train(Tape::new(), self.settings.dropout.then_some(counter));
         let mut pass = Pass::new(&batch, learner.adapter(), learner.params(), mode)?;
         self.cache.tell(&mut pass, learner, rows)?;
+        pass.recompute(self.settings.recompute);
         let loss = learner.loss(&mut pass, rows, self.settings)?;
         if loss.value().is_finite() {
-            tape.backward(&loss, 1.0 / losses.max(1) as f32)?;
+            backward(learner.backbone(), &mut pass, &loss, 1.0 / losses.max(1) as f32)?;
         }
         Ok(f64::from(loss.value()))
     }

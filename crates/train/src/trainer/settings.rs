@@ -12,8 +12,12 @@ pub struct TrainSettings {
     pub epochs: usize,
     /// Rows per optimizer step. Default 16.
     pub batch: usize,
-    /// Most tokens of a micro-batch; a step with more is accumulated. Default 8192.
+    /// Most tokens of a micro-batch; a step with more is accumulated. Default 1024.
     pub batch_tokens: usize,
+    /// The lowest trained blocks whose activations are not kept, but computed again on the way back. Default 0.
+    pub recompute: usize,
+    /// Bytes that the process may take: smaller micro-batches, recomputation and less in caches make it fit.
+    pub memory: Option<u64>,
     /// Peak learning rate; the method's own if absent.
     pub lr: Option<f32>,
     /// How it falls. Default linear.
@@ -43,7 +47,9 @@ impl Default for TrainSettings {
         Self {
             epochs: 3,
             batch: 16,
-            batch_tokens: 8192,
+            batch_tokens: 1024,
+            recompute: 0,
+            memory: None,
             lr: None,
             schedule: Schedule::default(),
             warmup: 0.06,

@@ -4,8 +4,22 @@ use std::fs;
 
 /// The largest resident set so far, in bytes, where the system tells (Linux).
 pub fn peak_rss() -> Option<u64> {
+    status("VmHWM:")
+}
+
+/// Bytes in memory now that no file stands behind, where the system tells.
+pub(super) fn own_bytes() -> Option<u64> {
+    status("RssAnon:")
+}
+
+/// Bytes of the program's own file that are in memory, about: its code.
+pub(super) fn code_bytes() -> u64 {
+    status("VmExe:").unwrap_or(0)
+}
+
+fn status(field: &str) -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(field))?;
     let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kilobytes * 1024)
 }

@@ -1,0 +1,50 @@
+//! `--profile`: where the time of training went.
+
+use crate::table::table;
+use crate::text::{count, percent};
+use offshoot::core::profile::{self, Spent};
+use std::time::{Duration, Instant};
+
+/// What was spent from the first step to the end of the last epoch.
+pub(crate) struct Profile {
+    begun: Instant,
+    whole: Duration,
+    spent: Vec<Spent>,
+}
+
+impl Profile {
+    /// Measures from now on.
+    pub(crate) fn start() -> Self {
+        profile::start();
+        Self { begun: Instant::now(), whole: Duration::ZERO, spent: Vec::new() }
+    }
+
+    /// Takes what was spent until now.
+    pub(crate) fn read(&mut self) {
+        (self.whole, self.spent) = (self.begun.elapsed(), profile::spent());
+    }
+
+    /// A row for each kind of work.
+    pub(crate) fn table(&self) -> String {
+        let inside: Duration = self.spent.iter().map(|spent| spent.time).sum();
+        let row = |name: &str, time: Duration, calls: String, rate: String| {
+            let share = percent(time.as_secs_f64() / self.whole.as_secs_f64().max(1e-9));
+            vec![name.to_owned(), format!("{:.2}", time.as_secs_f64()), share, calls, rate]
+        };
+        let mut rows: Vec<Vec<String>> = self
+            .spent
+            .iter()
+            .map(|spent| row(spent.kind.name(), spent.time, count(spent.calls as usize), rate(spent)))
+            .collect();
+        rows.push(row("the rest", self.whole.saturating_sub(inside), String::new(), String::new()));
+        rows.push(row("all", self.whole, String::new(), String::new()));
+        table(&["where", "seconds", "share", "calls", "GFLOP/s"], rows, 1)
+    }
+}
+
+fn rate(spent: &Spent) -> String {
+    match spent.operations {
+        0 => String::new(),
+        operations => format!("{:.1}", operations as f64 / spent.time.as_secs_f64().max(1e-9) * 1e-9),
+    }
+}
