@@ -33,6 +33,7 @@ fn main() -> ExitCode {
         Ok(args) => args,
         Err(error) => return failure::usage(&error),
     };
+    offshoot::core::return_large();
     let session = session::Session::new(started, args.command.wants_json());
     log::start(&session.console, args.verbose);
     match commands::run(&args.command, &session) {

@@ -37,7 +37,7 @@ impl Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        self.pool.used.fetch_sub(self.len as u64 * 4, Ordering::Relaxed);
+        self.pool.used.fetch_sub((self.data.len() * size_of::<f32>()) as u64, Ordering::Relaxed);
         self.pool.give_back(std::mem::take(&mut self.data));
     }
 }
@@ -58,18 +58,17 @@ impl Pool {
     /// A buffer of `len` values whose contents are unspecified (those of its last user).
     pub(crate) fn take(pool: &Arc<Self>, len: usize) -> Buffer {
         let class = size_class(len);
-        let used = pool.used.fetch_add(len as u64 * 4, Ordering::Relaxed) + len as u64 * 4;
-        pool.most_used.fetch_max(used, Ordering::Relaxed);
         let data = pool.reuse(class).unwrap_or_else(|| pool.allocate(class));
+        let bytes = (data.len() * size_of::<f32>()) as u64;
+        let used = pool.used.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        pool.most_used.fetch_max(used, Ordering::Relaxed);
         Buffer { data, len, pool: Arc::clone(pool) }
     }
 
-    /// The smallest free buffer that fits. One that would waste more than half of itself only where a new one
-    /// would be more than is to be held.
+    /// The smallest free buffer that fits and wastes little of itself.
     fn reuse(&self, class: usize) -> Option<Vec<f32>> {
-        let most = if self.has_room(class) { 2 * class } else { usize::MAX };
         let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = *free.range(class..=most).next()?.0;
+        let found = *free.range(class..=class + class / WASTE).next()?.0;
         pop(&mut free, found)
     }
 
@@ -136,6 +135,9 @@ impl Pool {
     }
 }
 
+/// One part in so many of a buffer's length may be wasted beside it.
+const WASTE: usize = 4;
+
 /// One part in so many of the most that was ever in use may be held beside it.
 const SLACK: u64 = 8;
 
@@ -173,14 +175,13 @@ mod tests {
         let pool = Arc::new(Pool::default());
         drop(Pool::take(&pool, 5000));
         drop(Pool::take(&pool, 4900));
+        drop(Pool::take(&pool, 4200));
+        assert_eq!(pool.stats().allocations, 1, "one allocation serves every length that wastes little");
         drop(Pool::take(&pool, 3000));
-        assert_eq!(
-            pool.stats().allocations,
-            1,
-            "one allocation serves every length that wastes less than half"
-        );
-        let held = [Pool::take(&pool, 5000), Pool::take(&pool, 5000)];
         assert_eq!(pool.stats().allocations, 2);
+        pool.shrink();
+        let held = [Pool::take(&pool, 5000), Pool::take(&pool, 5000)];
+        assert_eq!(pool.stats().allocations, 4);
         drop(held);
         pool.shrink();
         assert_eq!(pool.stats().held_bytes, 0);

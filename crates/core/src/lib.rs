@@ -45,6 +45,7 @@ pub use known::{Known, frozen_blocks, lowest_blocks};
 pub use merge::{Merge, scale_rows};
 pub use offshoot_kernels::activation::Activation;
 pub use offshoot_kernels::attention::{Heads, Mask, Span};
+pub use offshoot_kernels::memory::return_large;
 pub use offshoot_kernels::profile;
 pub use offshoot_kernels::quant::Format;
 pub use ops::{

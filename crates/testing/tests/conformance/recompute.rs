@@ -4,7 +4,7 @@ use crate::cases::{each_pair, object};
 use crate::known::rows;
 use offshoot_methods::{MethodConfig, Saves};
 use offshoot_models::Model;
-use offshoot_train::{Classifier, Given, TrainSettings, train};
+use offshoot_train::{Classifier, Event, Given, MemoryPlan, TrainSettings, train};
 
 /// What a run with dropout ends with: its values and losses; and the most memory that it used.
 fn run(model: &Model, config: &MethodConfig, recompute: usize) -> (Vec<f32>, f64, u64) {
@@ -30,6 +30,34 @@ fn training_has_the_same_bits_when_blocks_are_computed_again() {
             objections.extend(object(values == again, || format!("other values with {blocks}")));
             objections.extend(object(loss == loss_again, || format!("loss {loss}, {loss_again}")));
             objections.extend(object(most_again <= most, || format!("{most_again} bytes, {most} before")));
+        }
+        objections
+    });
+}
+
+#[test]
+fn steps_use_what_was_planned() {
+    each_pair(|model, config| {
+        if config.saves() == Saves::Features {
+            return Vec::new();
+        }
+        let mut objections = Vec::new();
+        for recompute in [0, 1, 3] {
+            let settings = TrainSettings { epochs: 1, batch: 4, recompute, ..TrainSettings::default() };
+            let mut classifier = Classifier::new(model, config, 3, 5).unwrap();
+            let before = classifier.device().pool_stats().used_bytes;
+            let mut planned = MemoryPlan::default();
+            let mut watch = |event| {
+                if let Event::Planned(plan) = event {
+                    planned = plan;
+                }
+            };
+            train(&mut classifier, Given::rows(&rows(1)), &settings, &mut watch).unwrap();
+            let used = classifier.device().pool_stats().most_used_bytes - before;
+            // Gradients and the optimizer's means are buffers too, and the smallest buffers are 256 bytes.
+            let planned = planned.activations + planned.adapter / 2 + planned.optimizer;
+            let fits = (used / 2..=used + used / 4).contains(&planned);
+            objections.extend(object(fits, || format!("{planned} bytes planned, {used} used ({recompute})")));
         }
         objections
     });

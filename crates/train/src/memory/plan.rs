@@ -52,6 +52,7 @@ impl MemoryPlan {
     ) -> Result<Self> {
         let Some(first) = rows.first() else { return Ok(Self::default()) };
         let costs = Costs::of(learner, first, settings)?;
+
         let mut lengths: Vec<usize> = rows.iter().map(|row| row.ids().len()).collect();
         lengths.sort_unstable_by(|a, b| b.cmp(a));
         let needs = Needs { costs, batch: settings.batch, lengths, model: Sizes::of(learner) };

@@ -52,6 +52,8 @@ impl Costs {
         for (index, (rows, tokens)) in STEPS.into_iter().enumerate() {
             (kept[index], most[index]) = step(learner, &row.sample(tokens / rows), rows, settings)?;
         }
+        // Buffers of tiny steps serve no other.
+        learner.device().release_unused();
         let tracked = learner.backbone().shape().layers - frozen(learner, row)?;
         Ok(Self { kept: Linear::through(kept), most: Linear::through(most), tracked })
     }
