@@ -115,6 +115,8 @@ def split(args):
 def encode(rows, args, tokenizer, labels):
     """(token ids, label's index) of each row."""
     texts = [row[args.text] for row in rows]
+    if not texts:
+        return []
     ids = tokenizer(texts, truncation=True, max_length=args.max_length)["input_ids"]
     return [(one, labels.index(row[args.label])) for one, row in zip(ids, rows)]
 

@@ -28,6 +28,20 @@ pub(crate) struct Call {
     pub(crate) args: Vec<String>,
 }
 
+/// The longest that a program may take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limit {
+    pub(crate) time: Duration,
+    /// What it is, for whoever reads that it was reached.
+    pub(crate) what: &'static str,
+}
+
+impl Limit {
+    /// For anything small: the ceiling's program, an import.
+    pub(crate) const SMALL: Self =
+        Self { time: Duration::from_secs(600), what: "that is too long for anything small" };
+}
+
 impl Call {
     pub(crate) fn new(program: impl Into<String>, args: &[&str]) -> Self {
         Self { program: program.into(), args: args.iter().map(|arg| arg.to_string()).collect() }
@@ -49,7 +63,7 @@ impl Call {
     ///
     /// # Errors
     /// If it fails, takes longer than `limit`, or prints no JSON object last.
-    pub(crate) fn run(&self, place: &Place, folder: &Path, limit: Duration) -> Result<Value> {
+    pub(crate) fn run(&self, place: &Place, folder: &Path, limit: Limit) -> Result<Value> {
         fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))?;
         let (out, err) = (folder.join("out"), folder.join("err"));
         let create =
@@ -58,9 +72,9 @@ impl Call {
         command.stdin(Stdio::null()).stdout(create(&out)?).stderr(create(&err)?);
         let (before, start) = (place.ticks(), Instant::now());
         let mut child = command.spawn().with_context(|| format!("`{}` cannot start", self.program))?;
-        let status = wait(&mut child, start, limit)?;
+        let status = wait(&mut child, start, limit.time)?;
         let (wall, after) = (start.elapsed().as_secs_f64(), place.ticks());
-        let Some(status) = status else { bail!("stopped after {} s", limit.as_secs()) };
+        let Some(status) = status else { bail!("stopped after {} s: {}", limit.time.as_secs(), limit.what) };
         if !status.success() {
             bail!("{status}: {}", last_words(&read(&err)));
         }
@@ -117,6 +131,10 @@ mod tests {
         std::env::temp_dir().join(format!("offshoot-xtask-{}-{name}", std::process::id()))
     }
 
+    fn limit(seconds: u64) -> Limit {
+        Limit { time: Duration::from_secs(seconds), what: "the test's" }
+    }
+
     fn shell(script: &str) -> Call {
         Call::new("sh", &["-c", script])
     }
@@ -125,7 +143,7 @@ mod tests {
     fn the_last_object_is_the_report() {
         let folder = folder("report");
         let script = r#"echo words; echo "{\"threads\": $OMP_NUM_THREADS}""#;
-        let report = shell(script).run(&place(), &folder, Duration::from_secs(60)).unwrap();
+        let report = shell(script).run(&place(), &folder, limit(60)).unwrap();
         assert_eq!(report["threads"], 3);
         assert!(report["wall_seconds"].as_f64().unwrap() > 0.0);
         fs::remove_dir_all(folder).unwrap();
@@ -134,13 +152,13 @@ mod tests {
     #[test]
     fn failures_say_why() {
         let folder = folder("failures");
-        for (script, limit, said) in [
+        for (script, seconds, said) in [
             ("echo 'error: no such thing' >&2; echo more >&2; exit 2", 60, "error: no such thing"),
             ("echo Traceback >&2; echo 'ValueError: no' >&2; exit 1", 60, "ValueError: no"),
-            ("sleep 60", 0, "stopped after 0 s"),
+            ("sleep 60", 0, "stopped after 0 s: the test's"),
             ("echo 17", 60, "no JSON object"),
         ] {
-            let error = shell(script).run(&place(), &folder, Duration::from_secs(limit)).unwrap_err();
+            let error = shell(script).run(&place(), &folder, limit(seconds)).unwrap_err();
             assert!(format!("{error:#}").contains(said), "{script}: {error:#}");
         }
         fs::remove_dir_all(folder).unwrap();

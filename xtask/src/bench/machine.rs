@@ -184,8 +184,9 @@ fn date(days: u64) -> String {
     format!("{year:04}-{month:02}-{day:02}")
 }
 
-/// What both sides are made of. Whatever does not answer is left out.
-pub(crate) fn versions(python: Option<&Path>) -> Value {
+/// What both sides are made of; a binary that was not built here is of no known commit. Whatever does not answer is
+/// left out.
+pub(crate) fn versions(python: Option<&Path>, given: Option<&Path>) -> Value {
     const PACKAGES: &str = "import importlib.metadata as m, sys; \
         print(sys.version.split()[0], *(m.version(n) for n in ('torch', 'transformers', 'peft')))";
     let python = python.map(|path| said(&path.to_string_lossy(), &["-c", PACKAGES]));
@@ -196,7 +197,10 @@ pub(crate) fn versions(python: Option<&Path>) -> Value {
         .zip(packages.split(' '))
         .map(|(name, version)| (name.to_string(), version.into()))
         .collect();
-    let commit = said("git", &["describe", "--always", "--dirty"]);
+    let commit = match given {
+        Some(path) => Some(format!("unknown, {}", path.file_name().unwrap_or_default().to_string_lossy())),
+        None => said("git", &["describe", "--always", "--dirty"]),
+    };
     versions.insert("commit".into(), commit.into());
     versions.insert("rustc".into(), said("rustc", &["--version"]).into());
     Value::Object(versions)

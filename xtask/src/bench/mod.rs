@@ -61,7 +61,7 @@ fn session(options: &Options) -> Result<Session<'_>> {
     let about = json!({
         "date": machine::today(),
         "machine": place.describe(),
-        "versions": machine::versions(programs.python.as_deref()),
+        "versions": machine::versions(programs.python.as_deref(), options.offshoot.as_deref()),
         "asked_for": { "pairs": options.pairs, "rows": options.rows, "ours_only": options.ours_only },
     });
     Ok(Session { options, place, programs, torch_bytes, about })

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use super::execute::Call;
+use super::execute::{Call, Limit};
 use super::flops::{Shape, Work};
 use super::machine::Place;
 use super::measured::{Pair, number, spreads};
@@ -19,9 +19,6 @@ use super::sides::{Setting, Who};
 
 /// A pair is noisy when other programs had more than this share of the cores' time.
 const NOISE: f64 = 0.05;
-
-/// The longest that anything small may take: the ceiling's program, an import.
-const SMALL: Duration = Duration::from_secs(600);
 
 /// What is the same for all runs.
 pub(crate) struct Session<'a> {
@@ -51,7 +48,7 @@ pub(crate) fn torch_bytes(programs: &Programs, place: &Place) -> Option<f64> {
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == 'darwin' else 1024); \
         print(json.dumps({'bytes': peak}))";
     let python = programs.python.as_ref()?.to_string_lossy();
-    let report = Call::new(python, &["-c", IMPORT]).run(place, &folder().join("torch"), SMALL);
+    let report = Call::new(python, &["-c", IMPORT]).run(place, &folder().join("torch"), Limit::SMALL);
     match report {
         Ok(report) => number(&report, "bytes"),
         Err(error) => {
@@ -138,18 +135,21 @@ impl Session<'_> {
     }
 
     /// A type of the peer's that takes twice as long as another of them is not its best, and need not end.
-    fn limit(&self, who: Who, round: &Round) -> Duration {
+    fn limit(&self, who: Who, round: &Round) -> Limit {
         let walls = round.reports.iter().filter(|(label, _)| label.starts_with("peer"));
         let fastest = walls.filter_map(|(_, report)| number(report, "wall_seconds")).reduce(f64::min);
-        match (who, fastest) {
-            (Who::Peer(_), Some(fastest)) => self.options.limit.min(Duration::from_secs_f64(2.0 * fastest)),
-            _ => self.options.limit,
+        let whole = Limit { time: self.options.limit, what: "the longest that a run may take (--limit)" };
+        match (who, fastest.map(|fastest| Duration::from_secs_f64(2.0 * fastest))) {
+            (Who::Peer(_), Some(time)) if time < whole.time => {
+                Limit { time, what: "twice as long as another of the peer's types" }
+            }
+            _ => whole,
         }
     }
 
     fn ceiling(&self) -> Result<Value> {
         let (peak, threads) = (self.programs.peak.to_string_lossy(), self.place.threads.to_string());
-        let report = Call::new(peak, &[&threads]).run(&self.place, &folder().join("peak"), SMALL);
+        let report = Call::new(peak, &[&threads]).run(&self.place, &folder().join("peak"), Limit::SMALL);
         report.context("the ceiling cannot be measured")
     }
 

@@ -19,6 +19,8 @@ const FIELDS: [&str; 23] = [
     "epochs",
     "steps",
     "tokens",
+    "labelled",
+    "squared_lengths",
     "train_seconds",
     "epoch_seconds",
     "tokens_per_second",
