@@ -1,18 +1,18 @@
 //! The products that a step cannot do without, as a count of floating-point operations: what the ceiling is.
 //!
-//! Per token and block, with widths `d` (model), `q` (all query heads), `e` (all key and value heads), `f`
-//! (feed-forward), a multiplication by a matrix `[a, b]` is `2 a b` operations:
+//! In multiplications, each with its addition two operations, for widths `d` (model), `q` (all query heads), `e`
+//! (all key or all value heads) and `f` (feed-forward):
 //!
-//! - forward: `P = d q + 2 d e + q d + (2 or, gated, 3) d f` multiplications;
-//! - input gradients: the same again for each block, but for the lowest one that is trained: its queries, keys and
-//!   values have inputs that need none, so `d q + 2 d e` less. (LoRA on queries and values in every block; where
-//!   everything is trained, the embeddings are too, and nothing is left out);
+//! - forward, for each token and block: `P = d q + 2 d e + q d + (2 or, gated, 3) d f`;
+//! - input gradients: `P` again, but `d q + 2 d e` less in the lowest trained block: what is below its queries,
+//!   keys and values needs none. (LoRA trains queries and values in every block; where everything is trained, the
+//!   embeddings are too, and nothing is left out);
 //! - weight gradients, where the weights themselves are trained: `P` again;
-//! - attention, for each pair of a query and a key it sees: `q` multiplications for the scores and `q` for the sums
-//!   forward; backward four times `q` (to values, probabilities, queries, keys), in LoRA's lowest block three times,
-//!   as its keys are frozen. Scores that are computed again instead of kept are not counted;
-//! - the output head of a language model, on labelled positions alone: `d vocab` forward, again for the gradient of
-//!   its input, and again where it is trained.
+//! - attention, for each block and each pair of a query and a key that it sees: `2 q` forward, for scores and
+//!   sums; `4 q` backward, to values, probabilities, queries and keys. In LoRA's lowest block, whose keys are
+//!   frozen, `3 q`. Scores that are computed again instead of kept are not counted;
+//! - the output head of a language model, for each labelled position: `d vocab` forward, again for the gradient
+//!   of its input, and again where it is trained.
 //!
 //! Not counted: LoRA's own factors and a classifier's head (about 1 % and less), and whatever is no product.
 

@@ -120,8 +120,8 @@ fn field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
 }
 
 impl Ticks {
-    /// From /proc/stat: `cpu1 user nice system idle iowait irq softirq steal ...`; what a host takes away counts as
-    /// work of others.
+    /// From /proc/stat: `cpu1 user nice system idle iowait irq softirq steal ...`; what a host takes away counts
+    /// as work of others.
     fn read(stat: &str, cores: &[usize]) -> Option<Self> {
         let mut sum = Self::default();
         for core in cores {
@@ -156,8 +156,8 @@ impl Ticks {
     }
 }
 
-/// `cutime + cstime` of /proc/self/stat: the 14th and 15th field after the name, which may hold anything but ends
-/// with the last parenthesis.
+/// `cutime + cstime` of /proc/self/stat: the 14th and 15th field after the name, which may hold anything but
+/// ends with the last parenthesis.
 fn children(stat: &str) -> Option<u64> {
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
     let of = |index: usize| fields.get(index)?.parse::<u64>().ok();
@@ -184,8 +184,8 @@ fn date(days: u64) -> String {
     format!("{year:04}-{month:02}-{day:02}")
 }
 
-/// What both sides are made of; a binary that was not built here is of no known commit. Whatever does not answer is
-/// left out.
+/// What both sides are made of; a binary that was not built here is of no known commit. Whatever does not answer
+/// is left out.
 pub(crate) fn versions(python: Option<&Path>, given: Option<&Path>) -> Value {
     const PACKAGES: &str = "import importlib.metadata as m, sys; \
         print(sys.version.split()[0], *(m.version(n) for n in ('torch', 'transformers', 'peft')))";

@@ -1,8 +1,8 @@
-//! `cargo xtask bench`: ours and the peer's training on the same rows, side by side in one session, as ratios.
+//! `cargo xtask bench`: ours and the peer's training on the same rows, in one session, as ratios.
 //!
-//! Both are held to the same cores and threads and run in turn, each after the machine has become quiet; what the
-//! machine can do at most is measured between them. A run is a line of the table in `runs`; `measured` says what is
-//! computed from a pair of runs, `flops` what the ceiling is.
+//! Both are held to the same cores and threads and run in turn, each after the machine has become quiet; what
+//! the machine can do at most is measured between them. A run is a line of the table in `runs`; `measured` says
+//! what is computed from a pair of runs, `flops` what the ceiling is.
 
 mod execute;
 mod flops;

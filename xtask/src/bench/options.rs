@@ -152,8 +152,8 @@ fn seconds(flag: &str, value: &str) -> Result<Duration> {
     Ok(Duration::from_secs(seconds))
 }
 
-/// As the caller sees it; programs start in the repository's root. A link stays one: an environment's interpreter
-/// is known by its place.
+/// As the caller sees it; programs start in the repository's root. A link stays one: an environment's
+/// interpreter is known by its place.
 fn absolute(path: &str) -> Result<PathBuf> {
     std::path::absolute(Path::new(path)).with_context(|| format!("`{path}` is no path"))
 }

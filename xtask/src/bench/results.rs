@@ -49,8 +49,8 @@ impl Results {
         self.runs.get(name)
     }
 
-    /// Puts a run's result in the place of its last one, and writes the file: what a long session has measured is
-    /// not lost with it.
+    /// Puts a run's result in the place of its last one, and writes the file: what a long session has measured
+    /// is not lost with it.
     ///
     /// # Errors
     /// If the file can not be written.

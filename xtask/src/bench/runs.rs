@@ -214,8 +214,8 @@ impl Run {
         if self.method == "prompt" { 20 } else { 0 }
     }
 
-    /// Whether the share of the ceiling has a meaning: every layer is trained, by products that `flops` knows, and
-    /// nothing is left out at random.
+    /// Whether the share of the ceiling has a meaning: every layer is trained, by products that `flops` knows,
+    /// and nothing is left out at random.
     pub(crate) fn has_ceiling(&self) -> bool {
         !self.dropout && matches!(self.method, "lora" | "full")
     }

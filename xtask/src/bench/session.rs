@@ -114,15 +114,15 @@ impl Session<'_> {
         let quiet = self.place.wait(self.options.wait);
         let limit = self.limit(who, round);
         let adapter = place.join("adapter");
+        if !quiet.reached {
+            let idle = quiet.idle.map_or("unknown".into(), |idle| format!("{:.0} % idle", 100.0 * idle));
+            round.noise.push(format!("{label}: before it, the cores were not quiet ({idle})"));
+        }
         let report = setting.call(who, &adapter).run(&self.place, &place, limit);
         // Some are as large as a model.
         fs::remove_dir_all(&adapter).ok();
         let mut report = report?;
         report["idle_before"] = quiet.idle.into();
-        if !quiet.reached {
-            let idle = quiet.idle.map_or("unknown".into(), |idle| format!("{:.0} % idle", 100.0 * idle));
-            round.noise.push(format!("{label}: before it, the cores were not quiet ({idle})"));
-        }
         if let Some(others) = number(&report, "others").filter(|others| *others > NOISE) {
             let others = 100.0 * others;
             round.noise.push(format!("{label}: other programs had {others:.0} % of the cores' time"));

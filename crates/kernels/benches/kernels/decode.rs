@@ -1,4 +1,4 @@
-//! Products of decoding, which read the whole matrix for a few rows: bound by memory, so in GB/s of the matrix.
+//! Products of decoding, which read the whole matrix for a few rows: bound by memory, so in its GB/s.
 
 use crate::{Group, SMOLLM2, VOCABULARY, floats, noise};
 use criterion::Criterion;

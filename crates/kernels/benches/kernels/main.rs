@@ -1,4 +1,4 @@
-//! Speed of every kernel at the sizes of MiniLM and SmolLM2, in GFLOP/s (shown as Gelem/s) or GB/s, to be held
+//! Speed of the kernels at the sizes of MiniLM and SmolLM2, in GFLOP/s (shown as Gelem/s) or GB/s, to be held
 //! against what `--example peak` measures on the same machine.
 //!
 //! `cargo bench -p offshoot-kernels --bench kernels -- [FILTER]`; `RAYON_NUM_THREADS` sets the threads.
