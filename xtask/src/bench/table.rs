@@ -23,7 +23,8 @@ const HEADER: &str = "\
 pub(crate) fn table(results: &Results) -> String {
     let found = || RUNS.iter().filter_map(|run| Some((run, results.get(run.name)?)));
     let rows: String = found().map(|(run, result)| row(run, result)).collect();
-    let sessions: BTreeSet<String> = found().map(|(_, result)| session(result)).collect();
+    let measured = found().filter(|(_, result)| number(result, "pairs").is_some_and(|pairs| pairs > 0.0));
+    let sessions: BTreeSet<String> = measured.map(|(_, result)| session(result)).collect();
     let notes: String =
         found().flat_map(|(run, result)| notes(run, result)).map(|note| format!("- {note}\n")).collect();
     let sessions: Vec<String> = sessions.into_iter().collect();
