@@ -65,7 +65,7 @@ def arguments():
     parser.add_argument("--dtype", default="f32", choices=["f32", "bf16", "bf16-base", "amp"],
                         help="bf16-base: frozen weights and products, the adapter in f32; amp: bf16 products over f32")
     parser.add_argument("--train", type=int, default=2000, help="rows at most")
-    parser.add_argument("--test", type=int, default=2000, help="rows at most")
+    parser.add_argument("--test", type=int, default=2000, help="rows at most; 0 for no test")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--no-dropout", action="store_true")
@@ -115,6 +115,8 @@ def split(args):
 def encode(rows, args, tokenizer, labels):
     """(token ids, label's index) of each row."""
     texts = [row[args.text] for row in rows]
+    if not texts:
+        return []
     ids = tokenizer(texts, truncation=True, max_length=args.max_length)["input_ids"]
     return [(one, labels.index(row[args.label])) for one, row in zip(ids, rows)]
 
@@ -191,6 +193,15 @@ def train(model, args, examples, collate):
             "final_loss": round(mean(losses[-LAST_LOSSES:]), 4)}
 
 
+def work(examples, epochs):
+    """What went through training, so that its cost can be counted: positions with a loss, and the sum of the rows'
+    squared lengths, with which attention grows."""
+    # A row's first position is no token's prediction.
+    scored = lambda labels: 1 if isinstance(labels, int) else sum(label != sft.IGNORED for label in labels[1:])
+    return {"labelled": epochs * sum(scored(labels) for _, labels in examples),
+            "squared_lengths": epochs * sum(len(ids) ** 2 for ids, _ in examples)}
+
+
 @torch.inference_mode()
 def evaluate(model, examples, collate, classes):
     """accuracy, macro_f1 and the mean loss over the rows."""
@@ -239,10 +250,11 @@ def main():
               "total_parameters": sum(p.numel() for p in parameters), "train_rows": len(training),
               "test_rows": len(testing), "epochs": args.epochs, "learning_rate": args.lr, "seed": args.seed}
     if args.method != "none":
-        report |= train(model, args, training, pad)
+        report |= train(model, args, training, pad) | work(training, args.epochs)
         report["train_peak_rss_bytes"] = peak_rss()
     started = time.time()
-    report["test"] = test()
+    if testing:
+        report["test"] = test()
     report |= {"evaluate_seconds": round(time.time() - started, 2), "peak_rss_bytes": peak_rss()}
     if args.save:
         model.save_pretrained(args.save)

@@ -5,7 +5,7 @@ use std::process::{Command, ExitCode};
 use anyhow::Result;
 
 use crate::assets;
-use crate::shell::{cargo, program, root, run as execute, step};
+use crate::shell::{built, cargo, program, run as execute, step};
 
 pub(crate) const HELP: &str =
     "compares every method on movie reviews; further arguments go to `offshoot compare`";
@@ -56,9 +56,7 @@ fn model() -> String {
 }
 
 fn offshoot() -> Command {
-    let target = std::env::var("CARGO_TARGET_DIR").map_or_else(|_| root().join("target"), Into::into);
-    let name = format!("offshoot{}", std::env::consts::EXE_SUFFIX);
-    program(&target.join("release").join(name).to_string_lossy(), &[])
+    program(&built("release", "offshoot").to_string_lossy(), &[])
 }
 
 #[cfg(test)]

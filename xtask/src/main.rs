@@ -1,7 +1,8 @@
-//! The project's own commands, `cargo xtask NAME`. Standard library, `anyhow` and a hash: it must build in
+//! The project's own commands, `cargo xtask NAME`. Standard library, `anyhow`, a hash and JSON: it must build in
 //! seconds.
 
 mod assets;
+mod bench;
 mod demo;
 mod pip;
 mod shell;
@@ -18,8 +19,9 @@ struct Command {
     run: fn(&[String]) -> Result<ExitCode>,
 }
 
-const COMMANDS: [Command; 3] = [
+const COMMANDS: [Command; 4] = [
     Command { name: "assets", help: assets::HELP, run: assets::run },
+    Command { name: "bench", help: bench::HELP, run: bench::run },
     Command { name: "demo", help: demo::HELP, run: demo::run },
     Command { name: "test", help: test::HELP, run: test::run },
 ];

@@ -60,7 +60,11 @@ pub(crate) fn unpack(package: &Package, folder: &Path) -> Result<()> {
     run(program(python, &["-m", module, "-e", &archive.to_string_lossy(), &into]))
 }
 
-fn python() -> Result<&'static str> {
+/// The name of an interpreter that has pip.
+///
+/// # Errors
+/// If there is none.
+pub(crate) fn python() -> Result<&'static str> {
     let has_pip = |name: &&str| {
         let answer = program(name, &["-m", "pip", "--version"]).output();
         answer.is_ok_and(|output| output.status.success())

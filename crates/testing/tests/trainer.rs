@@ -58,6 +58,8 @@ fn training_learns_what_can_be_learnt() {
         assert_eq!((outcome.steps, outcome.epoch_seconds.len()), (120, 8));
         let tokens: usize = train_rows.iter().map(|row| row.ids.len()).sum();
         assert_eq!(outcome.tokens, 8 * tokens as u64, "virtual and padding tokens are not counted");
+        let squares: usize = train_rows.iter().map(|row| row.ids.len().pow(2)).sum();
+        assert_eq!((outcome.labelled, outcome.squared_lengths), (8 * 120, 8 * squares as u64));
     }
 }
 

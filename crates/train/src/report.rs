@@ -33,6 +33,10 @@ pub struct RunReport {
     pub steps: u64,
     /// Real tokens that went through training.
     pub tokens: u64,
+    /// Positions with a loss that went through training.
+    pub labelled: u64,
+    /// The sum of the squared lengths of the rows that went through training: what attention's cost grows with.
+    pub squared_lengths: u64,
     /// Seconds of training, with all that was computed in advance.
     pub train_seconds: f64,
     /// Seconds of each epoch.
@@ -95,6 +99,8 @@ impl RunReport {
             epochs: outcome.epoch_seconds.len(),
             steps: outcome.steps,
             tokens: outcome.tokens,
+            labelled: outcome.labelled,
+            squared_lengths: outcome.squared_lengths,
             train_seconds: outcome.train_seconds,
             tokens_per_second: outcome.tokens as f64 / outcome.train_seconds.max(1e-9),
             epoch_seconds: outcome.epoch_seconds,

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 /// What the JSON of a run must have.
-const FIELDS: [&str; 23] = [
+const FIELDS: [&str; 25] = [
     "tool",
     "method",
     "model",
@@ -19,6 +19,8 @@ const FIELDS: [&str; 23] = [
     "epochs",
     "steps",
     "tokens",
+    "labelled",
+    "squared_lengths",
     "train_seconds",
     "epoch_seconds",
     "tokens_per_second",

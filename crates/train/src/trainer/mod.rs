@@ -65,6 +65,10 @@ pub struct Outcome {
     pub steps: u64,
     /// Real tokens that went through training, virtual ones not counted.
     pub tokens: u64,
+    /// Positions with a loss that went through training.
+    pub labelled: u64,
+    /// The sum of the squared lengths of the rows that went through training.
+    pub squared_lengths: u64,
     /// Seconds of training, evaluation apart.
     pub train_seconds: f64,
     /// Seconds of each epoch's training.
@@ -197,7 +201,10 @@ impl<'a> Run<'a> {
         let norm = learner.params().gradient_norm();
         self.check(norm.is_finite(), "gradient", rows)?;
         self.update(learner, norm)?;
-        self.outcome.tokens += rows.iter().map(|row| row.ids().len() as u64).sum::<u64>();
+        let lengths = || rows.iter().map(|row| row.ids().len() as u64);
+        self.outcome.tokens += lengths().sum::<u64>();
+        self.outcome.squared_lengths += lengths().map(|length| length * length).sum::<u64>();
+        self.outcome.labelled += losses as u64;
         Ok(loss)
     }
 
