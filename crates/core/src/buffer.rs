@@ -3,7 +3,7 @@
 
 use crate::PoolStats;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// A run of `f32` values that returns to its pool when dropped.
@@ -52,6 +52,7 @@ pub(crate) struct Pool {
     /// Bytes in use now, and the most that ever were.
     used: AtomicU64,
     most_used: AtomicU64,
+    tight: AtomicBool,
 }
 
 impl Pool {
@@ -68,15 +69,24 @@ impl Pool {
     /// The smallest free buffer that fits and wastes little of itself.
     fn reuse(&self, class: usize) -> Option<Vec<f32>> {
         let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = *free.range(class..=class + class / WASTE).next()?.0;
+        let found = *free.range(class..=class + class / self.waste().buffer).next()?.0;
         pop(&mut free, found)
+    }
+
+    fn waste(&self) -> Waste {
+        if self.tight.load(Ordering::Relaxed) { TIGHT } else { LOOSE }
+    }
+
+    /// Wastes little from now on.
+    pub(crate) fn tighten(&self) {
+        self.tight.store(true, Ordering::Relaxed);
     }
 
     /// Whether a new buffer is no more than is to be held: little more than was ever in use.
     fn has_room(&self, class: usize) -> bool {
         let most = self.most_used.load(Ordering::Relaxed);
         let held = self.held_bytes.load(Ordering::Relaxed) + (class * size_of::<f32>()) as u64;
-        held <= most + most / SLACK
+        held <= most + most / self.waste().held
     }
 
     /// Asks the operating system. Batches differ in length, and so do their buffers: where many are free that
@@ -135,11 +145,19 @@ impl Pool {
     }
 }
 
-/// One part in so many of a buffer's length may be wasted beside it.
-const WASTE: usize = 4;
+/// What may be wasted to save time: a part, one in so many, of a buffer's length beside it, and of the most that
+/// was ever in use.
+#[derive(Clone, Copy)]
+struct Waste {
+    buffer: usize,
+    held: u64,
+}
 
-/// One part in so many of the most that was ever in use may be held beside it.
-const SLACK: u64 = 8;
+/// Batches of different lengths share buffers.
+const LOOSE: Waste = Waste { buffer: 1, held: 4 };
+
+/// Memory is scarce.
+const TIGHT: Waste = Waste { buffer: 4, held: 8 };
 
 /// Takes a free buffer of a class.
 fn pop(free: &mut BTreeMap<usize, Vec<Vec<f32>>>, class: usize) -> Option<Vec<f32>> {
@@ -175,13 +193,16 @@ mod tests {
         let pool = Arc::new(Pool::default());
         drop(Pool::take(&pool, 5000));
         drop(Pool::take(&pool, 4900));
-        drop(Pool::take(&pool, 4200));
-        assert_eq!(pool.stats().allocations, 1, "one allocation serves every length that wastes little");
         drop(Pool::take(&pool, 3000));
+        assert_eq!(pool.stats().allocations, 1, "one allocation serves every length that wastes little");
+        drop(Pool::take(&pool, 2000));
         assert_eq!(pool.stats().allocations, 2);
+        pool.tighten();
+        drop(Pool::take(&pool, 3000));
+        assert_eq!(pool.stats().allocations, 3);
         pool.shrink();
         let held = [Pool::take(&pool, 5000), Pool::take(&pool, 5000)];
-        assert_eq!(pool.stats().allocations, 4);
+        assert_eq!(pool.stats().allocations, 5);
         drop(held);
         pool.shrink();
         assert_eq!(pool.stats().held_bytes, 0);
@@ -190,6 +211,7 @@ mod tests {
     #[test]
     fn little_more_is_held_than_was_ever_in_use() {
         let pool = Arc::new(Pool::default());
+        pool.tighten();
         let step = |tokens: usize| {
             let buffers = [64, 192, 192, 1536].map(|cols| Pool::take(&pool, cols * tokens));
             buffers.iter().map(|buffer| buffer.len() as u64 * 4).sum::<u64>()

@@ -41,6 +41,12 @@ impl Device {
         self.pool.restart_peak();
     }
 
+    /// Holds little more than is in use, at the price of asking the operating system more often where batches
+    /// differ in length.
+    pub fn hold_little(&self) {
+        self.pool.tighten();
+    }
+
     /// Gives buffers that nobody uses back to the operating system.
     pub fn release_unused(&self) {
         self.pool.shrink();

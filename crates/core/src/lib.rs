@@ -20,6 +20,7 @@ mod cache;
 mod device;
 mod error;
 mod known;
+mod logits;
 mod merge;
 pub mod nn;
 mod ops;
@@ -42,16 +43,14 @@ pub use cache::KvCache;
 pub use device::{Device, PoolStats};
 pub use error::{Error, Result};
 pub use known::{Known, frozen_blocks, lowest_blocks};
+pub use logits::logits_bytes;
 pub use merge::{Merge, scale_rows};
 pub use offshoot_kernels::activation::Activation;
 pub use offshoot_kernels::attention::{Heads, Mask, Span};
 pub use offshoot_kernels::memory::return_large;
 pub use offshoot_kernels::profile;
 pub use offshoot_kernels::quant::Format;
-pub use ops::{
-    AttentionDropout, OutputHead, concat_rows, cross_entropy, linear_cross_entropy,
-    linear_cross_entropy_bytes,
-};
+pub use ops::{AttentionDropout, OutputHead, concat_rows, cross_entropy, linear_cross_entropy};
 pub use params::{Param, ParamId, Params};
 pub use pass::{AttentionSite, Context, Member, Mode, Pass};
 pub use quantized::{Quantized, SharedBytes, dequantize};

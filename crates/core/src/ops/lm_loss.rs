@@ -3,12 +3,10 @@
 use super::matmul::mat;
 use super::{matrix_rows, shapes};
 use crate::buffer::Buffer;
+use crate::logits::chunk_rows;
 use crate::{Error, Quantized, Result, Tensor};
 use offshoot_kernels::gemm::{Dense, Operand, product, product_outer, product_straight};
 use offshoot_kernels::{cross_entropy as kernel, elementwise};
-
-/// Values of logits that are computed at a time: 64 MiB, in which their gradient takes their place.
-const CHUNK: usize = 16 << 20;
 
 /// The cross-entropy of each row, `[n]`, and their sum as one tracked value, for hidden states `x` `[n, d]`
 /// through an output head `[vocab, d]` against labels `[n]`.
@@ -105,17 +103,6 @@ fn check(x: &Tensor, head: OutputHead<'_>, labels: &[u32]) -> Result<()> {
         Some(&label) => Err(Error::Index { op: "linear_cross_entropy", index: label as usize, rows: vocab }),
         None => Ok(()),
     }
-}
-
-/// Rows of a chunk: all chunks are about as large, because each reads the whole head.
-fn chunk_rows(rows: usize, vocab: usize) -> usize {
-    let most = (CHUNK / vocab.max(1)).max(1);
-    rows.div_ceil(rows.div_ceil(most).max(1)).max(1)
-}
-
-/// Bytes of the logits that [`linear_cross_entropy`] holds at a time for so many rows.
-pub fn linear_cross_entropy_bytes(rows: usize, vocab: usize) -> u64 {
-    (chunk_rows(rows, vocab) * vocab * size_of::<f32>()) as u64
 }
 
 /// Losses and gradients of some rows, from `first` on.

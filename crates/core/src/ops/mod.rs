@@ -19,7 +19,7 @@ mod rope;
 
 pub use attention::AttentionDropout;
 pub use layout::concat_rows;
-pub use lm_loss::{OutputHead, linear_cross_entropy, linear_cross_entropy_bytes};
+pub use lm_loss::{OutputHead, linear_cross_entropy};
 pub use loss::cross_entropy;
 
 use crate::{Error, Result, Tensor};

@@ -3,13 +3,13 @@
 use crate::cases::{configs_for, each_pair, models, object};
 use crate::fixture::{Fixture, batch, loss};
 use offshoot_core::optim::AdamW;
-use offshoot_core::{Backbone, Counter, Mode, Tape};
+use offshoot_core::{Backbone, Counter, Mode, Params, Tape};
 use offshoot_methods::MethodConfig;
 use offshoot_models::Model;
 
 fn bits(backbone: &dyn Backbone) -> Vec<u32> {
     let weights = backbone.weights();
-    weights.iter().flat_map(|w| w.frozen_value().unwrap().to_vec()).map(f32::to_bits).collect()
+    weights.iter().flat_map(|w| w.value(&Params::new()).to_vec()).map(f32::to_bits).collect()
 }
 
 #[test]

@@ -6,7 +6,7 @@ use crate::frozen::Depth;
 use crate::rows::Tokens;
 use crate::trainer::{Learner, TrainSettings};
 use crate::{Error, Result};
-use offshoot_core::{Backbone, linear_cross_entropy_bytes};
+use offshoot_core::{Backbone, logits_bytes};
 use serde::Serialize;
 
 /// The most bytes that a run will hold at a time, and the settings by which it stays there.
@@ -35,8 +35,9 @@ pub struct MemoryPlan {
 /// Micro-batches of fewer tokens make products slower; until then they are the cheaper way to save.
 const FULL_SPEED: usize = 512;
 
-/// What is held beyond what is in use: buffers come in sizes, and batches differ.
-const SLACK: f64 = 1.08;
+/// What is held beyond what is in use: buffers come in sizes, and batches differ. The pool is told which.
+const TIGHT: f64 = 1.08;
+const LOOSE: f64 = 1.25;
 
 impl MemoryPlan {
     /// Plans a run on the given rows to train on, under `settings.memory` if that is given.
@@ -51,11 +52,12 @@ impl MemoryPlan {
         settings: &TrainSettings,
     ) -> Result<Self> {
         let Some(first) = rows.first() else { return Ok(Self::default()) };
-        let costs = Costs::of(learner, first, settings)?;
 
         let mut lengths: Vec<usize> = rows.iter().map(|row| row.ids().len()).collect();
         lengths.sort_unstable_by(|a, b| b.cmp(a));
-        let needs = Needs { costs, batch: settings.batch, lengths, model: Sizes::of(learner) };
+        let costs = Costs::of(learner, (first, lengths[0]), settings)?;
+        let slack = if settings.memory.is_some() { TIGHT } else { LOOSE };
+        let needs = Needs { costs, batch: settings.batch, lengths, model: Sizes::of(learner), slack };
         let whole = Self { cache: cached(learner, rows, settings)?, ..Self::standing(learner, validates) };
         let Some(limit) = settings.memory else {
             return Ok(whole.with(&needs, settings.batch_tokens, settings.recompute));
@@ -167,6 +169,7 @@ struct Needs {
     /// Of all rows, the longest first.
     lengths: Vec<usize>,
     model: Sizes,
+    slack: f64,
 }
 
 impl Needs {
@@ -178,7 +181,8 @@ impl Needs {
         let sixteenth = |i: usize| least + (largest - least) * i / 16;
         let shorter = (0..=16).rev().map(|i| (sixteenth(i), settings.recompute));
         let again = |tokens| (settings.recompute..=self.costs.tracked).map(move |blocks| (tokens, blocks));
-        shorter.chain(again(least)).chain(again(longest)).collect()
+        let shortest = (longest < least).then(|| again(longest));
+        shorter.chain(again(least)).chain(shortest.into_iter().flatten()).collect()
     }
 
     /// Rows and tokens of the largest micro-batch.
@@ -200,10 +204,10 @@ impl Needs {
         let again = if recompute > 0 { inputs + kept / blocks + passing } else { 0.0 };
         let head = match self.model.vocab {
             0 => 0,
-            vocab => linear_cross_entropy_bytes(tokens, vocab),
+            vocab => logits_bytes(tokens, vocab),
         };
         let highest = (above + inputs + passing.max(head as f64)).max(again);
-        (highest * SLACK) as u64 + self.scratch(tokens)
+        (highest * self.slack) as u64 + self.scratch(tokens)
     }
 
     /// What products use beside the pool: the left side laid out anew.
@@ -225,13 +229,14 @@ mod tests {
             batch: 3,
             lengths: vec![600, 500, 400, 10],
             model: Sizes { hidden: 2, ffn: 0, vocab: 0 },
+            slack: TIGHT,
         }
     }
 
     fn pool(tokens: usize, recompute: usize) -> f64 {
         let needs = needs();
         let all = needs.activations(tokens, recompute, 0) - needs.scratch(needs.largest(tokens).1);
-        all as f64 / SLACK
+        all as f64 / TIGHT
     }
 
     #[test]

@@ -24,17 +24,17 @@ pub(super) struct Costs {
     pub(super) tracked: usize,
 }
 
-/// Rows and tokens in all of the steps that are measured.
-const STEPS: [(usize, usize); 3] = [(1, 8), (1, 24), (2, 16)];
+/// Most tokens of the longer row that is measured.
+const LONG: usize = 24;
 
 impl Linear {
-    /// Through what was measured in the three [`STEPS`].
-    fn through([one, longer, two]: [u64; 3]) -> Self {
+    /// Through what was measured with a row of `short` tokens, one of `long`, and two of `short`.
+    fn through((short, long): (usize, usize), [one, longer, two]: [u64; 3]) -> Self {
         let (one, longer, two) = (one as f64, longer as f64, two as f64);
-        let per_token = ((longer - one) / 16.0).max(0.0);
-        let per_row = (two - one - 8.0 * per_token).max(0.0);
-        let fixed = (one - per_row - 8.0 * per_token).max(0.0);
-        Self { fixed, per_row, per_token }
+        let per_token = ((longer - one) / (long - short).max(1) as f64).max(0.0);
+        let tokens = short as f64 * per_token;
+        let per_row = (two - one - tokens).max(0.0);
+        Self { fixed: (one - per_row - tokens).max(0.0), per_row, per_token }
     }
 
     pub(super) fn at(self, rows: usize, tokens: usize) -> f64 {
@@ -43,19 +43,27 @@ impl Linear {
 }
 
 impl Costs {
-    /// Those of a model and its method on rows like `row`. No gradient is left behind.
+    /// Those of a model and its method on rows like `row`, of at most `longest` tokens. No gradient is left
+    /// behind.
     ///
     /// # Errors
     /// As the model fails on the row's tokens.
-    pub(super) fn of<L: Learner>(learner: &L, row: &L::Row, settings: &TrainSettings) -> Result<Self> {
+    pub(super) fn of<L: Learner>(
+        learner: &L,
+        (row, longest): (&L::Row, usize),
+        settings: &TrainSettings,
+    ) -> Result<Self> {
+        let long = longest.min(LONG);
+        let short = long.div_ceil(3);
         let (mut kept, mut most) = ([0; 3], [0; 3]);
-        for (index, (rows, tokens)) in STEPS.into_iter().enumerate() {
-            (kept[index], most[index]) = step(learner, &row.sample(tokens / rows), rows, settings)?;
+        for (index, (rows, tokens)) in [(1, short), (1, long), (2, short)].into_iter().enumerate() {
+            (kept[index], most[index]) = step(learner, &row.sample(tokens), rows, settings)?;
         }
+        let [kept, most] = [kept, most].map(|bytes| Linear::through((short, long), bytes));
         // Buffers of tiny steps serve no other.
         learner.device().release_unused();
         let tracked = learner.backbone().shape().layers - frozen(learner, row)?;
-        Ok(Self { kept: Linear::through(kept), most: Linear::through(most), tracked })
+        Ok(Self { kept, most, tracked })
     }
 }
 
@@ -95,7 +103,7 @@ mod tests {
     #[test]
     fn a_plane_goes_through_three_points() {
         let bytes = |rows: u64, tokens: u64| 1000 + 50 * rows + 7 * tokens;
-        let plane = Linear::through([bytes(1, 8), bytes(1, 24), bytes(2, 16)]);
+        let plane = Linear::through((8, 24), [bytes(1, 8), bytes(1, 24), bytes(2, 16)]);
         assert_eq!(plane, Linear { fixed: 1000.0, per_row: 50.0, per_token: 7.0 });
         assert_eq!(plane.at(3, 500), bytes(3, 500) as f64);
     }

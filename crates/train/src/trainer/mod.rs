@@ -103,13 +103,15 @@ pub fn train<L: Learner>(
     check_trained(learner)?;
     let plan = MemoryPlan::new(learner, train, !validation.is_empty(), settings)?;
     watch(Event::Planned(plan));
-    let limited = settings.memory.is_some();
     let settings = &plan.settings(settings);
-    let cache = match states {
-        Some(states) if limited => states.open(learner, train.first(), settings.epochs)?.within(plan.cache),
+    let mut cache = match states {
         Some(states) => states.open(learner, train.first(), settings.epochs)?,
         None => Cache::none(),
     };
+    if settings.memory.is_some() {
+        learner.device().hold_little();
+        cache = cache.within(plan.cache);
+    }
     let mut run = Run::new(learner, train.len(), settings, cache);
     run.outcome.plan = plan;
     let mut order = Rng::new(settings.seed).fork("order");
