@@ -73,7 +73,7 @@ pub(crate) struct TrainFlags {
     #[arg(long)]
     no_dropout: bool,
 
-    /// Most tokens at a time; a step of more is taken in parts, with the same result [default: 1024]
+    /// Most tokens at a time; a step of more is taken in parts, with the same result [default: 512]
     #[arg(long, value_name = "TOKENS")]
     batch_tokens: Option<usize>,
 

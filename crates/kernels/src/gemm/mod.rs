@@ -51,7 +51,10 @@ pub(crate) trait Source: Sync {
     /// Number of columns.
     fn cols(&self) -> usize;
 
-    /// Columns `at..at + out.len()` of a row. Both ends are multiples of [`PIECE`], or the end of the row.
+    /// Columns that can only be read together; [`PIECE`] is a multiple.
+    fn grain(&self) -> usize;
+
+    /// Columns `at..at + out.len()` of a row. Both ends are multiples of the grain.
     fn read(&self, out: &mut [f32], row: usize, at: usize);
 }
 
@@ -81,6 +84,10 @@ impl Source for Dense<'_> {
 
     fn cols(&self) -> usize {
         self.cols
+    }
+
+    fn grain(&self) -> usize {
+        1
     }
 
     #[inline(always)]
@@ -154,6 +161,16 @@ enum Side {
 /// fill half of a usual second cache.
 const ROWS: usize = 120;
 
+/// Columns of a task, at least and, where a block of the matrix is no wider, at most.
+const NARROW: usize = 64;
+const WIDE: usize = 128;
+
+/// Columns of tasks are multiples of this: of a panel's under any instruction set.
+const COLUMN_STEP: usize = 32;
+
+/// Elements of a tile: a quarter of a usual second cache.
+const TILE_ELEMENTS: usize = 32 * 1024;
+
 /// Fewer rows than this are not shared out: unpacking the matrix for each part would cost too much.
 const FEWEST: usize = 240;
 
@@ -191,11 +208,8 @@ fn run<W: Source>(
             out.fill(0.0)
         };
     }
-    // A piece of a row of the matrix runs along the inner index, or along the outputs.
-    let (deep, wide) = match side {
-        Side::Transposed => (PIECE, 128),
-        Side::Straight => (128, PIECE),
-    };
+    let wide = task_width(width, if side == Side::Straight { right.grain() } else { 1 });
+    let deep = (TILE_ELEMENTS / wide).min(PIECE);
     let tasks = tasks(rows, pieces(0..width, wide));
     let mut packed = Packed::default();
     for depth in pieces(0..depth, PACKED_DEPTH) {
@@ -212,6 +226,12 @@ fn run<W: Source>(
 struct Rectangle {
     rows: Range<usize>,
     columns: Range<usize>,
+}
+
+/// Columns of a task: about as many for each, as few as keep all threads busy to the end, and a multiple of `grain`.
+fn task_width(width: usize, grain: usize) -> usize {
+    let share = width.div_ceil(TASKS * rayon::current_num_threads());
+    share.clamp(NARROW, WIDE).next_multiple_of(grain.max(COLUMN_STEP))
 }
 
 /// The output in rectangles: rows are only shared out where there are too few columns for all threads.

@@ -155,6 +155,10 @@ impl Source for Matrix<'_> {
         self.cols
     }
 
+    fn grain(&self) -> usize {
+        self.format.block_elements()
+    }
+
     #[inline(always)]
     fn read(&self, out: &mut [f32], row: usize, at: usize) {
         self.unpack_row(out, row, at);

@@ -35,7 +35,7 @@ fn training_has_the_same_bits_when_blocks_are_computed_again() {
 }
 
 #[test]
-fn steps_use_what_was_planned() {
+fn steps_use_about_what_was_planned() {
     each_pair(|model, config| {
         if config.saves() == Saves::Features {
             return Vec::new();
@@ -55,7 +55,7 @@ fn steps_use_what_was_planned() {
             let used = classifier.device().pool_stats().most_used_bytes - before;
             // Gradients come out of the pool too; in models so small, much of a plan is for what is not.
             let planned = planned.activations + planned.adapter / 2;
-            let fits = (used..=used + used / 2 + 20_000).contains(&planned);
+            let fits = (used * 4 / 5..=used * 5 / 2).contains(&planned);
             objections.extend(object(fits, || format!("{planned} bytes planned, {used} used ({recompute})")));
         }
         objections

@@ -35,9 +35,12 @@ pub struct MemoryPlan {
 /// Micro-batches of fewer tokens make products slower; until then they are the cheaper way to save.
 const FULL_SPEED: usize = 512;
 
+/// The share of a limit that a plan may fill: no plan is exact.
+const CERTAIN: f64 = 0.97;
+
 /// What is held beyond what is in use: buffers come in sizes, and batches differ. The pool is told which.
 const TIGHT: f64 = 1.08;
-const LOOSE: f64 = 1.25;
+const LOOSE: f64 = 1.12;
 
 impl MemoryPlan {
     /// Plans a run on the given rows to train on, under `settings.memory` if that is given.
@@ -65,10 +68,11 @@ impl MemoryPlan {
         let choices = needs.choices(settings);
         let fits = choices.iter().map(|&(tokens, recompute)| whole.with(&needs, tokens, recompute));
         let smallest = fits.clone().map(|plan| plan.total() - plan.cache).min().unwrap_or(0);
-        let chosen = fits.into_iter().find(|plan| plan.total() - plan.cache <= limit);
-        let chosen = chosen.ok_or_else(|| too_small(limit, smallest))?;
+        let room = (limit as f64 * CERTAIN) as u64;
+        let chosen = fits.into_iter().find(|plan| plan.total() - plan.cache <= room);
+        let chosen = chosen.ok_or_else(|| too_small(limit, (smallest as f64 / CERTAIN) as u64))?;
         // What is left is for outputs that need not be computed again.
-        Ok(Self { cache: chosen.cache.min(limit - (chosen.total() - chosen.cache)), ..chosen })
+        Ok(Self { cache: chosen.cache.min(room - (chosen.total() - chosen.cache)), ..chosen })
     }
 
     /// All parts together.
@@ -93,7 +97,7 @@ impl MemoryPlan {
         let own = own_bytes().unwrap_or(copied + values);
         Self {
             weights: copied + mapped,
-            program: code_bytes() + own.saturating_sub(copied + values),
+            program: code_bytes(mapped) + own.saturating_sub(copied + values),
             adapter: 2 * values,
             optimizer: 2 * values + if validates { values } else { 0 },
             ..Self::default()
@@ -180,7 +184,8 @@ impl Needs {
         let least = longest.max(FULL_SPEED).min(largest);
         let sixteenth = |i: usize| least + (largest - least) * i / 16;
         let shorter = (0..=16).rev().map(|i| (sixteenth(i), settings.recompute));
-        let again = |tokens| (settings.recompute..=self.costs.tracked).map(move |blocks| (tokens, blocks));
+        // The highest block is the first on the way back: its activations may as well stay.
+        let again = |tokens| (settings.recompute..self.costs.tracked).map(move |blocks| (tokens, blocks));
         let shortest = (longest < least).then(|| again(longest));
         shorter.chain(again(least)).chain(shortest.into_iter().flatten()).collect()
     }
@@ -259,7 +264,7 @@ mod tests {
         let settings = TrainSettings { batch_tokens: 2200, ..TrainSettings::default() };
         let choices = needs().choices(&settings);
         assert_eq!((choices[0], choices[1]), ((2200, 0), (2100, 0)));
-        assert!(choices.contains(&(600, 0)) && choices.last() == Some(&(600, 4)));
+        assert!(choices.contains(&(600, 0)) && choices.last() == Some(&(600, 3)));
         let bytes = choices.iter().map(|&(tokens, blocks)| needs().activations(tokens, blocks, 0));
         assert!(bytes.is_sorted_by(|a, b| a >= b));
     }

@@ -24,8 +24,9 @@ pub(super) struct Costs {
     pub(super) tracked: usize,
 }
 
-/// Most tokens of the longer row that is measured.
-const LONG: usize = 24;
+/// Most tokens of the longer row that is measured: a power of two, so that buffers are rounded up by as much as in
+/// large batches.
+const LONG: usize = 32;
 
 impl Linear {
     /// Through what was measured with a row of `short` tokens, one of `long`, and two of `short`.
@@ -54,7 +55,7 @@ impl Costs {
         settings: &TrainSettings,
     ) -> Result<Self> {
         let long = longest.min(LONG);
-        let short = long.div_ceil(3);
+        let short = long.div_ceil(4);
         let (mut kept, mut most) = ([0; 3], [0; 3]);
         for (index, (rows, tokens)) in [(1, short), (1, long), (2, short)].into_iter().enumerate() {
             (kept[index], most[index]) = step(learner, &row.sample(tokens), rows, settings)?;

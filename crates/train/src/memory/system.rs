@@ -12,9 +12,10 @@ pub(super) fn own_bytes() -> Option<u64> {
     status("RssAnon:")
 }
 
-/// Bytes of the program's own file that are in memory, about: its code.
-pub(super) fn code_bytes() -> u64 {
-    status("VmExe:").unwrap_or(0)
+/// Bytes in memory now that files stand behind, other than the `mapped` ones of weights: the program's own, about.
+pub(super) fn code_bytes(mapped: u64) -> u64 {
+    let (files, code) = (status("RssFile:").unwrap_or(0), status("VmExe:").unwrap_or(0));
+    files.saturating_sub(mapped).max(code)
 }
 
 fn status(field: &str) -> Option<u64> {

@@ -12,7 +12,7 @@ pub struct TrainSettings {
     pub epochs: usize,
     /// Rows per optimizer step. Default 16.
     pub batch: usize,
-    /// Most tokens of a micro-batch; a step with more is accumulated. Default 1024.
+    /// Most tokens of a micro-batch; a step with more is accumulated. Default 512.
     pub batch_tokens: usize,
     /// The lowest trained blocks whose activations are not kept, but computed again on the way back. Default 0.
     pub recompute: usize,
@@ -47,7 +47,7 @@ impl Default for TrainSettings {
         Self {
             epochs: 3,
             batch: 16,
-            batch_tokens: 1024,
+            batch_tokens: 512,
             recompute: 0,
             memory: None,
             lr: None,
