@@ -1,17 +1,13 @@
 //! Products of very few rows, where turning the matrix into panels would cost more than the product: each row
 //! of the matrix is multiplied as soon as it is read.
 
-use super::{PIECE, Source};
+use super::Source;
 use crate::parallel::vectorized;
 use crate::profile::{Kind, time_product};
-use crate::reduce::sum_of2;
 use rayon::prelude::*;
 
 /// Elements of the matrix that one task reads.
 const CHUNK: usize = 32 * 1024;
-
-/// Columns that are read at a time.
-const COLUMNS: usize = 4 * PIECE;
 
 /// `out = x wᵀ`, row by row of `w`; with several rows of x they come out transposed, `[w.rows, n]`.
 pub(super) fn product(out: &mut [f32], x: &[f32], n: usize, w: &impl Source) {
@@ -25,7 +21,12 @@ pub(super) fn product(out: &mut [f32], x: &[f32], n: usize, w: &impl Source) {
     let run = |(chunk, out): (usize, &mut [f32])| {
         vectorized(
             #[inline(always)]
-            || out.chunks_exact_mut(n).enumerate().for_each(|(r, out)| dots(out, x, w, chunk * rows + r)),
+            || {
+                // Loops, not closures in closures: those may be compiled for lesser processors.
+                for (r, out) in out.chunks_exact_mut(n).enumerate() {
+                    dots(out, x, w, chunk * rows + r);
+                }
+            },
         );
     };
     if n == 1 {
@@ -41,19 +42,7 @@ pub(super) fn product(out: &mut [f32], x: &[f32], n: usize, w: &impl Source) {
 /// `out[i] = x[i] · w[row]`: `out` `[n]`, `x` `[n, w.cols]`.
 #[inline(always)]
 fn dots(out: &mut [f32], x: &[f32], w: &impl Source, row: usize) {
-    let cols = w.cols();
-    let mut piece = [0.0; COLUMNS];
-    out.fill(0.0);
-    for at in (0..cols).step_by(COLUMNS) {
-        let piece = &mut piece[..COLUMNS.min(cols - at)];
-        w.read(piece, row, at);
-        for (o, x) in out.iter_mut().zip(x.chunks_exact(cols)) {
-            *o += sum_of2(
-                piece,
-                &x[at..at + piece.len()],
-                #[inline(always)]
-                |w, x| w * x,
-            );
-        }
+    for (o, x) in out.iter_mut().zip(x.chunks_exact(w.cols())) {
+        *o = w.dot(row, x);
     }
 }

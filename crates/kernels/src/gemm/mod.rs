@@ -15,6 +15,7 @@ mod tile;
 
 use crate::profile::{Kind, time_product};
 use crate::quant::Matrix;
+use crate::reduce::sum_of2;
 use left::{Left, Packed};
 use micro::{Strip, panel_width};
 use rayon::prelude::*;
@@ -56,6 +57,9 @@ pub(crate) trait Source: Sync {
 
     /// Columns `at..at + out.len()` of a row. Both ends are multiples of the grain.
     fn read(&self, out: &mut [f32], row: usize, at: usize);
+
+    /// The sum of a row's products with `x` `[cols]`, in an order of its own.
+    fn dot(&self, row: usize, x: &[f32]) -> f32;
 }
 
 /// Pieces of rows begin at multiples of so many columns: of every quantised format's block.
@@ -93,6 +97,16 @@ impl Source for Dense<'_> {
     #[inline(always)]
     fn read(&self, out: &mut [f32], row: usize, at: usize) {
         out.copy_from_slice(&self.data[row * self.cols + at..][..out.len()]);
+    }
+
+    #[inline(always)]
+    fn dot(&self, row: usize, x: &[f32]) -> f32 {
+        sum_of2(
+            &self.data[row * self.cols..][..self.cols],
+            x,
+            #[inline(always)]
+            |w, x| w * x,
+        )
     }
 }
 

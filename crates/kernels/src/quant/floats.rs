@@ -25,12 +25,29 @@ pub(super) fn f16(bytes: &[u8], out: &mut [f32]) {
 
 #[inline(always)]
 pub(super) fn bf16(bytes: &[u8], out: &mut [f32]) {
-    each(
-        bytes,
-        out,
-        #[inline(always)]
-        |b| f32::from_bits(u32::from(u16::from_le_bytes(b)) << 16),
-    );
+    each(bytes, out, bfloat);
+}
+
+/// The upper half of an f32.
+#[inline(always)]
+pub(super) fn bfloat(bytes: [u8; 2]) -> f32 {
+    f32::from_bits(u32::from(u16::from_le_bytes(bytes)) << 16)
+}
+
+/// The sum of the products of the elements of `bytes` and `x`, in 32 running sums.
+#[inline(always)]
+pub(super) fn dot<const N: usize>(bytes: &[u8], x: &[f32], convert: impl Fn([u8; N]) -> f32) -> f32 {
+    const LANES: usize = 32;
+    let mut sums = [0.0_f32; LANES];
+    let (elements, _) = bytes.as_chunks::<N>();
+    let ((blocks, rest), (x, x_rest)) = (elements.as_chunks::<LANES>(), x.as_chunks::<LANES>());
+    for (block, x) in blocks.iter().zip(x) {
+        for (sum, (&w, x)) in sums.iter_mut().zip(block.iter().zip(x)) {
+            *sum = convert(w).mul_add(*x, *sum);
+        }
+    }
+    let rest: f32 = rest.iter().zip(x_rest).map(|(&w, x)| convert(w) * x).sum();
+    sums.iter().sum::<f32>() + rest
 }
 
 #[inline(always)]

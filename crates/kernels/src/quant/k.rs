@@ -1,22 +1,23 @@
 //! The "k" formats: blocks of 256 elements in groups, each group with a small integer scale of its own under
 //! the block's half-precision one.
 
+use super::Sink;
 use super::floats::half;
 
 /// `[d, dmin, 12 bytes of scales, 128 bytes]`: `d scale q - dmin offset`, in 8 groups of 32. Of two groups
 /// that share 32 bytes, the first is in their low halves.
 #[inline(always)]
-pub(super) fn q4(bytes: &[u8], out: &mut [f32]) {
-    for (b, out) in bytes.as_chunks::<144>().0.iter().zip(out.as_chunks_mut::<256>().0) {
+pub(super) fn q4(bytes: &[u8], sink: &mut impl Sink) {
+    for (block, b) in bytes.as_chunks::<144>().0.iter().enumerate() {
         let groups = Groups::read(b);
-        for (pair, (out, b)) in
-            out.as_chunks_mut::<64>().0.iter_mut().zip(b[16..].as_chunks::<32>().0).enumerate()
-        {
-            let (low, high) = out.split_at_mut(32);
-            let (scale, offset) = groups.get(2 * pair);
-            low.iter_mut().zip(b).for_each(|(o, &q)| *o = scale * f32::from(q & 15) - offset);
-            let (scale, offset) = groups.get(2 * pair + 1);
-            high.iter_mut().zip(b).for_each(|(o, &q)| *o = scale * f32::from(q >> 4) - offset);
+        for at in 0..16 {
+            let (group, part) = (at / 2, at % 2);
+            let (scale, offset) = groups.get(group);
+            let mut values = [0.0; 16];
+            for (value, &q) in values.iter_mut().zip(&b[16 + group / 2 * 32 + 16 * part..][..16]) {
+                *value = scale * f32::from(q >> (group % 2 * 4) & 15) - offset;
+            }
+            sink.take(16 * block + 2 * group + part, values);
         }
     }
 }
@@ -24,21 +25,19 @@ pub(super) fn q4(bytes: &[u8], out: &mut [f32]) {
 /// `[d, dmin, 12 bytes of scales, 32 bytes of fifth bits, 128 bytes]`: as [`q4`]; bit g of fifth byte j is
 /// that of element j of group g.
 #[inline(always)]
-pub(super) fn q5(bytes: &[u8], out: &mut [f32]) {
-    for (b, out) in bytes.as_chunks::<176>().0.iter().zip(out.as_chunks_mut::<256>().0) {
+pub(super) fn q5(bytes: &[u8], sink: &mut impl Sink) {
+    for (block, b) in bytes.as_chunks::<176>().0.iter().enumerate() {
         let groups = Groups::read(b);
-        let (fifth, b) = b[16..].split_at(32);
-        for (pair, (out, b)) in out.as_chunks_mut::<64>().0.iter_mut().zip(b.as_chunks::<32>().0).enumerate()
-        {
-            let (low, high) = out.split_at_mut(32);
-            let (scale, offset) = groups.get(2 * pair);
-            for (o, (&q, &h)) in low.iter_mut().zip(b.iter().zip(fifth)) {
-                *o = scale * f32::from(q & 15 | (h >> (2 * pair) & 1) << 4) - offset;
+        for at in 0..16 {
+            let (group, part) = (at / 2, at % 2);
+            let (scale, offset) = groups.get(group);
+            let (low, fifth) = (&b[48 + group / 2 * 32 + 16 * part..][..16], &b[16 + 16 * part..][..16]);
+            let mut values = [0.0; 16];
+            for (value, (&q, &h)) in values.iter_mut().zip(low.iter().zip(fifth)) {
+                let q = q >> (group % 2 * 4) & 15 | (h >> group & 1) << 4;
+                *value = scale * f32::from(q) - offset;
             }
-            let (scale, offset) = groups.get(2 * pair + 1);
-            for (o, (&q, &h)) in high.iter_mut().zip(b.iter().zip(fifth)) {
-                *o = scale * f32::from(q >> 4 | (h >> (2 * pair + 1) & 1) << 4) - offset;
-            }
+            sink.take(16 * block + 2 * group + part, values);
         }
     }
 }
@@ -49,22 +48,19 @@ pub(super) fn q5(bytes: &[u8], out: &mut [f32]) {
 /// Of each half of 128 elements, element 32 k + j has its low bits in byte 32 (k mod 2) + j, in the high half
 /// for k >= 2, and its two high bits in byte j, from bit 2 k.
 #[inline(always)]
-pub(super) fn q6(bytes: &[u8], out: &mut [f32]) {
-    for (b, out) in bytes.as_chunks::<210>().0.iter().zip(out.as_chunks_mut::<256>().0) {
+pub(super) fn q6(bytes: &[u8], sink: &mut impl Sink) {
+    for (block, b) in bytes.as_chunks::<210>().0.iter().enumerate() {
         let d = half([b[208], b[209]]);
-        for (part, out) in out.as_chunks_mut::<128>().0.iter_mut().enumerate() {
-            let low = &b[64 * part..64 * part + 64];
-            let high = &b[128 + 32 * part..160 + 32 * part];
-            let scales = &b[192 + 8 * part..200 + 8 * part];
-            for (group, out) in out.as_chunks_mut::<16>().0.iter_mut().enumerate() {
-                let (k, j) = (group / 2, group % 2 * 16);
-                let low = &low[k % 2 * 32 + j..][..16];
-                let scale = d * f32::from(scales[group].cast_signed());
-                for (o, (&l, &h)) in out.iter_mut().zip(low.iter().zip(&high[j..j + 16])) {
-                    let q = l >> (k / 2 * 4) & 15 | (h >> (2 * k) & 3) << 4;
-                    *o = scale * (f32::from(q) - 32.0);
-                }
+        for group in 0..16 {
+            let (part, k, j) = (group / 8, group % 8 / 2, group % 2 * 16);
+            let (low, high) = (&b[64 * part + k % 2 * 32 + j..][..16], &b[128 + 32 * part + j..][..16]);
+            let scale = d * f32::from(b[192 + group].cast_signed());
+            let mut values = [0.0; 16];
+            for (value, (&l, &h)) in values.iter_mut().zip(low.iter().zip(high)) {
+                let q = l >> (k / 2 * 4) & 15 | (h >> (2 * k) & 3) << 4;
+                *value = scale * (f32::from(q) - 32.0);
             }
+            sink.take(16 * block + group, values);
         }
     }
 }

@@ -163,6 +163,11 @@ impl Source for Matrix<'_> {
     fn read(&self, out: &mut [f32], row: usize, at: usize) {
         self.unpack_row(out, row, at);
     }
+
+    #[inline(always)]
+    fn dot(&self, row: usize, x: &[f32]) -> f32 {
+        dot(self.format, &self.bytes[row * self.row_bytes..][..self.row_bytes], x)
+    }
 }
 
 /// Elements that one task unpacks.
@@ -187,13 +192,74 @@ fn unpack(format: Format, bytes: &[u8], out: &mut [f32]) {
         Format::F32 => floats::f32(bytes, out),
         Format::F16 => floats::f16(bytes, out),
         Format::Bf16 => floats::bf16(bytes, out),
-        Format::Q4_0 => legacy::q4_0(bytes, out),
-        Format::Q4_1 => legacy::q4_1(bytes, out),
-        Format::Q5_0 => legacy::q5_0(bytes, out),
-        Format::Q5_1 => legacy::q5_1(bytes, out),
-        Format::Q8_0 => legacy::q8_0(bytes, out),
-        Format::Q4K => k::q4(bytes, out),
-        Format::Q5K => k::q5(bytes, out),
-        Format::Q6K => k::q6(bytes, out),
+        blocks => each_part(blocks, bytes, &mut Stored { out: out.as_chunks_mut::<16>().0 }),
+    }
+}
+
+/// 16 elements of a block, one after the other.
+type Part = [f32; 16];
+
+/// What becomes of a block's elements when they are unpacked.
+trait Sink {
+    /// Elements `16 index..16 index + 16`.
+    fn take(&mut self, index: usize, part: Part);
+}
+
+/// Hands the elements of whole blocks to `sink`, in order. Formats without blocks have no parts.
+#[inline(always)]
+fn each_part(format: Format, bytes: &[u8], sink: &mut impl Sink) {
+    match format {
+        Format::F32 | Format::F16 | Format::Bf16 => {}
+        Format::Q4_0 => legacy::q4_0(bytes, sink),
+        Format::Q4_1 => legacy::q4_1(bytes, sink),
+        Format::Q5_0 => legacy::q5_0(bytes, sink),
+        Format::Q5_1 => legacy::q5_1(bytes, sink),
+        Format::Q8_0 => legacy::q8_0(bytes, sink),
+        Format::Q4K => k::q4(bytes, sink),
+        Format::Q5K => k::q5(bytes, sink),
+        Format::Q6K => k::q6(bytes, sink),
+    }
+}
+
+/// They are kept.
+struct Stored<'a> {
+    out: &'a mut [Part],
+}
+
+impl Sink for Stored<'_> {
+    #[inline(always)]
+    fn take(&mut self, index: usize, part: Part) {
+        self.out[index] = part;
+    }
+}
+
+/// They are multiplied with others, in 16 running sums.
+struct Summed<'a> {
+    x: &'a [Part],
+    sums: Part,
+}
+
+impl Sink for Summed<'_> {
+    #[inline(always)]
+    fn take(&mut self, index: usize, part: Part) {
+        // A loop without closures, so that nothing of it is compiled for lesser processors.
+        for (sum, (w, x)) in self.sums.iter_mut().zip(part.iter().zip(&self.x[index])) {
+            *sum = w.mul_add(*x, *sum);
+        }
+    }
+}
+
+/// The sum of the products of the elements of `bytes` and `x`, as many.
+#[inline(always)]
+fn dot(format: Format, bytes: &[u8], x: &[f32]) -> f32 {
+    match format {
+        Format::F32 => floats::dot(bytes, x, f32::from_le_bytes),
+        Format::F16 => floats::dot(bytes, x, floats::half),
+        Format::Bf16 => floats::dot(bytes, x, floats::bfloat),
+        blocks => {
+            let mut summed = Summed { x: x.as_chunks().0, sums: [0.0; 16] };
+            each_part(blocks, bytes, &mut summed);
+            summed.sums.iter().sum()
+        }
     }
 }
