@@ -154,7 +154,7 @@ struct Waste {
 }
 
 /// Batches of different lengths share buffers.
-const LOOSE: Waste = Waste { buffer: 1, held: 8 };
+const LOOSE: Waste = Waste { buffer: 1, held: 4 };
 
 /// Memory is scarce.
 const TIGHT: Waste = Waste { buffer: 4, held: 8 };

@@ -92,6 +92,40 @@ fn a_run_says_what_it_does_on_stderr() {
 }
 
 #[test]
+fn memory_is_planned_and_limited_with_the_same_result() {
+    let place = Place::new();
+    let flags = "--epochs 2 --batch 8 --json";
+    let free = place.train(&format!("{flags} --output a")).ok();
+    let planned = &free.json()["planned"];
+    for part in ["weights", "program", "adapter", "optimizer", "activations"] {
+        assert!(planned[part].as_u64().unwrap() > 0, "{planned}");
+    }
+    assert!(
+        free.stderr.contains("memory: about ") && free.stderr.contains(" activations"),
+        "{}",
+        free.stderr
+    );
+
+    let twice = place.train(&format!("{flags} --set train.recompute=9 --memory 1GB --output b")).ok();
+    assert!(twice.stderr.contains(" trained blocks computed twice"), "{}", twice.stderr);
+    assert_eq!(twice.json()["final_loss"], free.json()["final_loss"]);
+    let bytes = |folder: &str| fs::read(place.path(folder).join("adapter_model.safetensors")).unwrap();
+    assert_eq!(bytes("a"), bytes("b"));
+
+    place.train("--memory 1kB --output c").fails(1, &["--memory 1MB is too small", "MB at least"]);
+    place.train("--memory much --output c").fails(2, &["400MB"]);
+}
+
+#[test]
+fn a_profile_says_where_time_went() {
+    let place = Place::new();
+    let said = place.train("--epochs 1 --profile --output a").ok().stderr;
+    for words in ["| where ", "products, to inputs", "attention", "the rest", "GFLOP/s"] {
+        assert!(said.contains(words), "`{words}` is not said: {said}");
+    }
+}
+
+#[test]
 fn the_same_seed_and_the_written_recipe_give_the_same_bytes() {
     let place = Place::new();
     let flags = "--method houlsby --width 4 --epochs 2 --seed 7 --set train.batch=8";

@@ -53,9 +53,9 @@ fn steps_use_about_what_was_planned() {
             };
             train(&mut classifier, Given::rows(&rows(1)), &settings, &mut watch).unwrap();
             let used = classifier.device().pool_stats().most_used_bytes - before;
-            // Gradients come out of the pool too; in models so small, much of a plan is for what is not.
+            // Gradients come out of the pool too. In models so small, how buffers are rounded up counts for much.
             let planned = planned.activations + planned.adapter / 2;
-            let fits = (used * 4 / 5..=used * 5 / 2).contains(&planned);
+            let fits = (used * 7 / 10..=used * 5 / 2).contains(&planned);
             objections.extend(object(fits, || format!("{planned} bytes planned, {used} used ({recompute})")));
         }
         objections
