@@ -55,7 +55,6 @@ impl MemoryPlan {
         settings: &TrainSettings,
     ) -> Result<Self> {
         let Some(first) = rows.first() else { return Ok(Self::default()) };
-
         let mut lengths: Vec<usize> = rows.iter().map(|row| row.ids().len()).collect();
         lengths.sort_unstable_by(|a, b| b.cmp(a));
         let costs = Costs::of(learner, (first, lengths[0]), settings)?;
@@ -67,17 +66,21 @@ impl MemoryPlan {
         };
         let choices = needs.choices(settings);
         let fits = choices.iter().map(|&(tokens, recompute)| whole.with(&needs, tokens, recompute));
-        let smallest = fits.clone().map(|plan| plan.total() - plan.cache).min().unwrap_or(0);
+        let smallest = fits.clone().map(|plan| plan.without_cache()).min().unwrap_or(0);
         let room = (limit as f64 * CERTAIN) as u64;
-        let chosen = fits.into_iter().find(|plan| plan.total() - plan.cache <= room);
+        let chosen = fits.into_iter().find(|plan| plan.without_cache() <= room);
         let chosen = chosen.ok_or_else(|| too_small(limit, (smallest as f64 / CERTAIN) as u64))?;
         // What is left is for outputs that need not be computed again.
-        Ok(Self { cache: chosen.cache.min(room - (chosen.total() - chosen.cache)), ..chosen })
+        Ok(Self { cache: chosen.cache.min(room - chosen.without_cache()), ..chosen })
     }
 
     /// All parts together.
     pub fn total(&self) -> u64 {
-        self.weights + self.program + self.adapter + self.optimizer + self.activations + self.cache
+        self.without_cache() + self.cache
+    }
+
+    fn without_cache(&self) -> u64 {
+        self.weights + self.program + self.adapter + self.optimizer + self.activations
     }
 
     /// The settings of a run that stays in the plan.
