@@ -19,13 +19,9 @@ pub fn cross_entropy(
     smoothing: f32,
 ) {
     let _timed = time(Kind::Loss);
-    if labels.is_empty() {
-        return assert!(losses.is_empty() && logits.is_empty(), "no labels, yet rows");
+    if classes(losses, logits, labels).is_none() {
+        return;
     }
-    let c = logits.len() / labels.len();
-    assert!(logits.len() == c * labels.len() && c > 0, "logits are not [labels.len(), classes]");
-    assert_eq!(losses.len(), labels.len(), "one loss per label");
-    assert!(labels.iter().all(|&l| (l as usize) < c), "label is not below the number of classes");
     match grad {
         Some(grad) => with_gradient(losses, grad, logits, labels, smoothing),
         None => losses_only(losses, logits, labels, smoothing),
@@ -36,13 +32,7 @@ pub fn cross_entropy(
 /// vocabulary, a second matrix of that size would not stay in any cache.
 pub fn cross_entropy_in_place(losses: &mut [f32], logits: &mut [f32], labels: &[u32]) {
     let _timed = time(Kind::Loss);
-    if labels.is_empty() {
-        return assert!(losses.is_empty() && logits.is_empty(), "no labels, yet rows");
-    }
-    let c = logits.len() / labels.len();
-    assert!(logits.len() == c * labels.len() && c > 0, "logits are not [labels.len(), classes]");
-    assert_eq!(losses.len(), labels.len(), "one loss per label");
-    assert!(labels.iter().all(|&l| (l as usize) < c), "label is not below the number of classes");
+    let Some(c) = classes(losses, logits, labels) else { return };
     for_rows_with(
         (logits, c),
         (losses, 1),
@@ -59,6 +49,19 @@ pub fn cross_entropy_in_place(losses: &mut [f32], logits: &mut [f32], labels: &[
             }
         },
     );
+}
+
+/// The number of classes, where there are rows; all lengths and labels fit.
+fn classes(losses: &[f32], logits: &[f32], labels: &[u32]) -> Option<usize> {
+    if labels.is_empty() {
+        assert!(losses.is_empty() && logits.is_empty(), "no labels, yet rows");
+        return None;
+    }
+    let c = logits.len() / labels.len();
+    assert!(logits.len() == c * labels.len() && c > 0, "logits are not [labels.len(), classes]");
+    assert_eq!(losses.len(), labels.len(), "one loss per label");
+    assert!(labels.iter().all(|&l| (l as usize) < c), "label is not below the number of classes");
+    Some(c)
 }
 
 fn with_gradient(losses: &mut [f32], grad: &mut [f32], logits: &[f32], labels: &[u32], smoothing: f32) {

@@ -79,6 +79,15 @@ impl Depth {
         Ok(if blocks == 0 { Self::Nothing } else { Self::Blocks { blocks, all } })
     }
 
+    /// How many of a model's `layers` blocks, from the lowest, give the same each time.
+    pub(crate) fn blocks(self, layers: usize) -> usize {
+        match self {
+            Self::Nothing => 0,
+            Self::Blocks { blocks, .. } => blocks,
+            Self::Pooled => layers,
+        }
+    }
+
     fn levels(self) -> Vec<usize> {
         match self {
             Self::Nothing => Vec::new(),

@@ -57,10 +57,12 @@ impl MemoryPlan {
         let Some(first) = rows.first() else { return Ok(Self::default()) };
         let mut lengths: Vec<usize> = rows.iter().map(|row| row.ids().len()).collect();
         lengths.sort_unstable_by(|a, b| b.cmp(a));
-        let costs = Costs::of(learner, (first, lengths[0]), settings)?;
+        let depth = Depth::of(learner, first)?;
+        let costs = Costs::of(learner, (first, lengths[0]), depth, settings)?;
         let slack = if settings.memory.is_some() { TIGHT } else { LOOSE };
         let needs = Needs { costs, batch: settings.batch, lengths, model: Sizes::of(learner), slack };
-        let whole = Self { cache: cached(learner, rows, settings)?, ..Self::standing(learner, validates) };
+        let whole =
+            Self { cache: cached(learner, rows, depth, settings), ..Self::standing(learner, validates) };
         let Some(limit) = settings.memory else {
             return Ok(whole.with(&needs, settings.batch_tokens, settings.recompute));
         };
@@ -139,18 +141,20 @@ fn weights(backbone: &dyn Backbone) -> (u64, u64) {
 }
 
 /// Bytes of all outputs that may be kept in memory.
-fn cached<L: Learner>(learner: &L, rows: &[L::Row], settings: &TrainSettings) -> Result<u64> {
+fn cached<L: Learner>(learner: &L, rows: &[L::Row], depth: Depth, settings: &TrainSettings) -> u64 {
     let most = settings.cache_memory.min(settings.cache_limit);
-    let Some(row) = rows.first().filter(|_| most > 0 && settings.epochs > 1) else { return Ok(0) };
+    if settings.epochs == 1 {
+        return 0;
+    }
     let tokens: usize = rows.iter().map(|row| row.ids().len()).sum();
-    let kept = match Depth::of(learner, row)? {
+    let kept = match depth {
         Depth::Nothing => 0,
         Depth::Blocks { blocks, all: true } => blocks * tokens,
         Depth::Blocks { all: false, .. } => tokens,
         Depth::Pooled => rows.len(),
     };
     let values = kept * learner.backbone().shape().hidden + tokens;
-    Ok(most.min(4 * values as u64))
+    most.min(4 * values as u64)
 }
 
 /// Widths of a model.

@@ -1,9 +1,10 @@
 //! What steps cost, measured on tiny ones.
 
 use crate::Result;
+use crate::frozen::Depth;
 use crate::rows::{Tokens, pack};
 use crate::trainer::{Learner, TrainSettings};
-use offshoot_core::{Batch, Counter, Mode, Pass, Tape, backward, frozen_blocks};
+use offshoot_core::{Counter, Mode, Pass, Tape, backward};
 
 /// Bytes as a function of a micro-batch's rows and tokens.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -52,6 +53,7 @@ impl Costs {
     pub(super) fn of<L: Learner>(
         learner: &L,
         (row, longest): (&L::Row, usize),
+        depth: Depth,
         settings: &TrainSettings,
     ) -> Result<Self> {
         let long = longest.min(LONG);
@@ -63,8 +65,8 @@ impl Costs {
         let [kept, most] = [kept, most].map(|bytes| Linear::through((short, long), bytes));
         // Buffers of tiny steps serve no other.
         learner.device().release_unused();
-        let tracked = learner.backbone().shape().layers - frozen(learner, row)?;
-        Ok(Self { kept, most, tracked })
+        let layers = learner.backbone().shape().layers;
+        Ok(Self { kept, most, tracked: layers - depth.blocks(layers) })
     }
 }
 
@@ -85,16 +87,6 @@ fn step<L: Learner>(learner: &L, row: &L::Row, rows: usize, settings: &TrainSett
     let most = device.pool_stats().most_used_bytes.saturating_sub(before);
     learner.params().clear_gradients();
     Ok((kept, most))
-}
-
-/// How many of the lowest blocks record nothing.
-fn frozen<L: Learner>(learner: &L, row: &L::Row) -> Result<usize> {
-    let row = row.sample(1);
-    let mut batch = Batch::new();
-    batch.push(row.ids(), row.types(), row.row_id())?;
-    let mode = Mode::Train(Tape::new(), None);
-    let mut pass = Pass::new(&batch, learner.adapter(), learner.params(), mode)?;
-    Ok(frozen_blocks(learner.backbone(), &mut pass)?)
 }
 
 #[cfg(test)]
