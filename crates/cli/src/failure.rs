@@ -16,6 +16,21 @@ impl std::fmt::Display for Usage {
 
 impl std::error::Error for Usage {}
 
+/// A command that was asked to stop, and how to go on with it.
+#[derive(Debug)]
+pub(crate) struct Stopped(pub(crate) String);
+
+impl std::fmt::Display for Stopped {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Stopped {}
+
+/// What shells take for the end by an interrupt.
+const STOPPED: u8 = 130;
+
 /// Ends after clap: it has the help text, the version, or what is wrong with the arguments.
 pub(crate) fn usage(error: &clap::Error) -> ExitCode {
     // Nowhere to say that nothing can be said.
@@ -27,6 +42,10 @@ pub(crate) fn usage(error: &clap::Error) -> ExitCode {
 pub(crate) fn report(error: &anyhow::Error, console: &Console) -> ExitCode {
     if reader_is_gone(error) {
         return ExitCode::SUCCESS;
+    }
+    if let Some(stopped) = error.downcast_ref::<Stopped>() {
+        console.say(&stopped.to_string());
+        return ExitCode::from(STOPPED);
     }
     console.say(&message(error));
     ExitCode::from(if error.is::<Usage>() { 2 } else { 1 })

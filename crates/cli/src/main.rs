@@ -11,6 +11,7 @@ mod commands;
 mod console;
 mod failure;
 mod flags;
+mod interrupt;
 mod language;
 mod log;
 mod output;
@@ -22,6 +23,7 @@ mod results;
 mod session;
 mod table;
 mod text;
+mod unfinished;
 
 use clap::Parser;
 use std::process::ExitCode;

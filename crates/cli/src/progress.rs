@@ -54,6 +54,7 @@ impl RunProgress {
     pub(crate) fn event(&mut self, event: Event) {
         match event {
             Event::Planned(plan) => self.planned(&plan),
+            Event::Resumed { step, damaged } => self.resumed(step, &damaged),
             Event::Step { step, steps, loss } => {
                 self.bar.set_length(steps);
                 self.bar.set_position(step);
@@ -75,6 +76,11 @@ impl RunProgress {
         }
         // The tiny steps that the plan rests on are no part of training.
         self.profile = self.profile.take().map(|_| Profile::start());
+    }
+
+    fn resumed(&mut self, step: u64, damaged: &[String]) {
+        damaged.iter().for_each(|what| self.console.say(&format!("note: a state is left out, {what}")));
+        self.console.say(&format!("{}: going on from step {}", self.name, count(step as usize)));
     }
 
     /// A method that is solved, not trained by steps, has neither loss nor epoch: it embeds rows.

@@ -18,9 +18,26 @@ impl AdamW {
         Self { moments: params.iter().map(|p| zeros(p.value().len())).collect(), steps: 0 }
     }
 
+    /// An optimizer that goes on after so many steps, with the [`moments`](Self::moments) that it had then.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if they are not of these parameters.
+    pub fn resumed(params: &Params, moments: Vec<(Vec<f32>, Vec<f32>)>, steps: u64) -> Result<Self> {
+        let sizes = params.iter().map(|p| (p.value().len(), p.value().len()));
+        if !sizes.eq(moments.iter().map(|(m, v)| (m.len(), v.len()))) {
+            return Err(Error::invalid("these are moments of other parameters"));
+        }
+        Ok(Self { moments, steps })
+    }
+
     /// Steps done.
     pub fn steps(&self) -> u64 {
         self.steps
+    }
+
+    /// The first and second moments of each parameter, in their order.
+    pub fn moments(&self) -> impl Iterator<Item = (&[f32], &[f32])> {
+        self.moments.iter().map(|(m, v)| (m.as_slice(), v.as_slice()))
     }
 
     /// Updates every parameter that has a gradient, and forgets the gradients. `gradient_scale` multiplies
@@ -108,6 +125,24 @@ mod tests {
         collect(&params, [1.0, 1.0]);
         AdamW::new(&params).step(&mut params, &SETTINGS, 1.0).unwrap();
         assert!(params.iter().all(|p: &Param| p.gradient().is_none()));
+    }
+
+    #[test]
+    fn an_optimizer_goes_on_from_its_moments() {
+        let (mut params, mut again) = (params(), params());
+        let (mut unbroken, mut before) = (AdamW::new(&params), AdamW::new(&again));
+        collect(&params, [1.0, -4.0]);
+        collect(&again, [1.0, -4.0]);
+        unbroken.step(&mut params, &SETTINGS, 1.0).unwrap();
+        before.step(&mut again, &SETTINGS, 1.0).unwrap();
+        let moments: Vec<_> = before.moments().map(|(m, v)| (m.to_vec(), v.to_vec())).collect();
+        assert!(AdamW::resumed(&again, moments[..1].to_vec(), 1).is_err());
+        let mut after = AdamW::resumed(&again, moments, before.steps()).unwrap();
+        collect(&params, [2.0, 0.5]);
+        collect(&again, [2.0, 0.5]);
+        unbroken.step(&mut params, &SETTINGS, 1.0).unwrap();
+        after.step(&mut again, &SETTINGS, 1.0).unwrap();
+        assert_eq!(params.snapshot(), again.snapshot());
     }
 
     #[test]

@@ -36,9 +36,13 @@ fn settings() -> TrainSettings {
 fn run(method: &str, rows: &[Row], validation: &[Row], settings: &TrainSettings) -> (Classifier, Outcome) {
     let method = MethodConfig::named(method).unwrap();
     let mut classifier = Classifier::new(&model(), &method, 3, settings.seed).unwrap();
-    let outcome =
-        train(&mut classifier, Given { train: rows, validation, states: None }, settings, &mut |_| {})
-            .unwrap();
+    let outcome = train(
+        &mut classifier,
+        Given { train: rows, validation, states: None, snapshots: None },
+        settings,
+        &mut |_| {},
+    )
+    .unwrap();
     (classifier, outcome)
 }
 

@@ -4,7 +4,7 @@ use crate::lm_run::LmPrepared;
 use crate::report::{Comparison, RunReport};
 use crate::run::Prepared;
 use crate::trainer::{Event, TrainSettings};
-use crate::{Classifier, LanguageModel, Result};
+use crate::{Classifier, Error, LanguageModel, Result, Snapshots};
 use offshoot_methods::MethodConfig;
 
 /// A model and rows on which methods are compared, of either task.
@@ -31,6 +31,12 @@ pub trait Ground {
 
     /// How many rows the choice rests on.
     fn judged_rows(&self) -> usize;
+
+    /// A hash of all rows.
+    fn rows(&self) -> String;
+
+    /// The states of unfinished runs, if they are kept.
+    fn snapshots(&self) -> Option<&Snapshots>;
 }
 
 impl Ground for Prepared {
@@ -55,6 +61,14 @@ impl Ground for Prepared {
 
     fn judged_rows(&self) -> usize {
         if self.validation.is_empty() { self.test.len() } else { self.validation.len() }
+    }
+
+    fn rows(&self) -> String {
+        self.fingerprint()
+    }
+
+    fn snapshots(&self) -> Option<&Snapshots> {
+        self.snapshots.as_ref()
     }
 }
 
@@ -81,6 +95,14 @@ impl Ground for LmPrepared {
     fn judged_rows(&self) -> usize {
         if self.validation.is_empty() { self.test.len() } else { self.validation.len() }
     }
+
+    fn rows(&self) -> String {
+        self.fingerprint()
+    }
+
+    fn snapshots(&self) -> Option<&Snapshots> {
+        self.snapshots.as_ref()
+    }
 }
 
 /// Whoever watches a comparison: it shows progress, and saves what was trained.
@@ -102,7 +124,8 @@ pub trait Watcher<G> {
 }
 
 /// Runs methods over seeds, one after the other. A method that fails becomes a row that says why; the others
-/// go on.
+/// go on. Where unfinished runs are kept, one that is done is not run again; asked to stop, the comparison ends
+/// with what is done.
 pub fn compare<P: Ground>(
     prepared: &P,
     methods: &[MethodConfig],
@@ -110,38 +133,48 @@ pub fn compare<P: Ground>(
     seeds: &[u64],
     watcher: &mut dyn Watcher<P::Grown>,
 ) -> Comparison {
-    let rows: Vec<RunReport> =
-        methods.iter().map(|method| one(prepared, method, settings, seeds, watcher)).collect();
-    Comparison::new(rows, prepared.floor(), prepared.judged_rows())
+    let mut rows = Vec::new();
+    for method in methods {
+        let row = match one(prepared, method, settings, seeds, watcher) {
+            Ok(row) => row,
+            Err(Error::Stopped { .. }) => break,
+            Err(error) => RunReport::failed(method.info().name, prepared.model_name(), error.to_string()),
+        };
+        watcher.row(&row);
+        rows.push(row);
+    }
+    let unfinished = methods[rows.len()..].iter().map(|method| method.info().name.to_owned()).collect();
+    Comparison { unfinished, ..Comparison::new(rows, prepared.floor(), prepared.judged_rows()) }
 }
 
+/// The mean of a method's runs over the seeds.
 fn one<P: Ground>(
     prepared: &P,
     method: &MethodConfig,
     settings: &TrainSettings,
     seeds: &[u64],
     watcher: &mut dyn Watcher<P::Grown>,
-) -> RunReport {
-    let runs: Result<Vec<RunReport>> =
-        seeds.iter().map(|&seed| run(prepared, method, settings, seed, watcher)).collect();
-    let row = match runs {
-        Ok(runs) => RunReport::mean(runs),
-        Err(error) => RunReport::failed(method.info().name, prepared.model_name(), error.to_string()),
+) -> Result<RunReport> {
+    let run = |&seed: &u64| {
+        let settings = TrainSettings { seed, ..settings.clone() };
+        run(prepared, method, &settings, watcher)
     };
-    watcher.row(&row);
-    row
+    Ok(RunReport::mean(seeds.iter().map(run).collect::<Result<_>>()?))
 }
 
 fn run<P: Ground>(
     prepared: &P,
     method: &MethodConfig,
     settings: &TrainSettings,
-    seed: u64,
     watcher: &mut dyn Watcher<P::Grown>,
 ) -> Result<RunReport> {
-    watcher.begin(method, seed);
-    let settings = TrainSettings { seed, ..settings.clone() };
-    let (grown, mut report) = prepared.run(method, &settings, &mut |event| watcher.event(event))?;
+    watcher.begin(method, settings.seed);
+    let states = prepared.snapshots().map(|all| all.of(method.info().name, settings.seed));
+    if let Some(report) = states.as_ref().and_then(|states| states.finished(&prepared.rows())) {
+        return Ok(report);
+    }
+    let (grown, mut report) = prepared.run(method, settings, &mut |event| watcher.event(event))?;
     report.adapter_bytes = watcher.done(&grown, &report)?;
+    states.map_or(Ok(()), |states| states.finish(&report))?;
     Ok(report)
 }

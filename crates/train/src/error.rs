@@ -32,6 +32,14 @@ pub enum Error {
         /// Lines of the data file whose rows were in the step.
         lines: Vec<u64>,
     },
+    /// A run that was asked to stop. Its state is on disk.
+    #[error("stopped at step {step} of {steps}")]
+    Stopped {
+        /// Optimizer steps that are done.
+        step: u64,
+        /// Optimizer steps in all.
+        steps: u64,
+    },
     /// A setting that does not fit; the text says which and what would fit.
     #[error("{0}")]
     Invalid(String),

@@ -34,6 +34,29 @@ pub fn atomic_write(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Resul
     Ok(())
 }
 
+/// Removes what a writer that was killed left in a folder: hidden files and folders with a temporary name. Nobody
+/// may be writing there.
+///
+/// # Errors
+/// If something cannot be removed; a folder that is not there is empty.
+pub fn sweep(folder: &Path) -> io::Result<()> {
+    if !folder.exists() {
+        return Ok(());
+    }
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if !(name.as_encoded_bytes().starts_with(b".") && name.as_encoded_bytes().ends_with(b".tmp")) {
+            continue;
+        }
+        match entry.file_type()?.is_dir() {
+            true => fs::remove_dir_all(entry.path())?,
+            false => fs::remove_file(entry.path())?,
+        }
+    }
+    Ok(())
+}
+
 /// The folder of a path that can take an ordinary file.
 fn check(path: &Path) -> Result<&Path, Error> {
     let refuse = |reason: String| Err(Error { path: path.to_owned(), reason });
@@ -118,6 +141,21 @@ mod tests {
         assert!(error.unwrap_err().to_string().ends_with("out.txt: no more"));
         assert_eq!(fs::read_to_string(&path).unwrap(), "old");
         assert_eq!(names(folder.path()), ["out.txt"]);
+    }
+
+    #[test]
+    fn what_killed_writers_left_is_swept_away() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in [".a.1.0.tmp", "kept.tmp", ".kept"] {
+            fs::write(folder.path().join(name), "").unwrap();
+        }
+        fs::create_dir(folder.path().join(".saving.1.0.tmp")).unwrap();
+        fs::write(folder.path().join(".saving.1.0.tmp/half"), "").unwrap();
+        sweep(folder.path()).unwrap();
+        let mut left = names(folder.path());
+        left.sort();
+        assert_eq!(left, [".kept", "kept.tmp"]);
+        sweep(&folder.path().join("none")).unwrap();
     }
 
     #[test]

@@ -10,11 +10,12 @@ use crate::prompting;
 use crate::recipe::Recipe;
 use crate::report::RunReport;
 use crate::rows::Lengths;
+use crate::snapshot::fingerprint;
 use crate::text_metrics::TextMetrics;
 use crate::text_rows::{Shots, TextRows};
 use crate::text_tools::TextTools;
 use crate::trainer::{Event, Given, Learner, Outcome, TrainSettings, check_lengths, train};
-use crate::{Generate, Result, Score};
+use crate::{Generate, Result, Score, Snapshots};
 use offshoot_core::{Device, Rng};
 use offshoot_methods::{MethodConfig, Saves};
 use offshoot_models::{LoadOptions, Model, Task};
@@ -45,6 +46,8 @@ pub struct LmPrepared {
     pub generate: Generate,
     /// Outputs of frozen blocks that runs may share.
     pub states: States,
+    /// The states of unfinished runs, if they are kept.
+    pub snapshots: Option<Snapshots>,
     /// When the process started.
     pub started: Instant,
     /// What it took to prepare all this.
@@ -106,6 +109,7 @@ pub fn prepare_lm(recipe: &Recipe, folder: &Path, started: Instant) -> Result<(L
         settings,
         generate: recipe.data.generate,
         states: States::default(),
+        snapshots: None,
         started,
         startup: started.elapsed(),
     };
@@ -158,15 +162,11 @@ impl LmPrepared {
         let start = Instant::now();
         let tested = self.tested(grown, settings)?;
         let generated = self.generated(grown)?;
-        let info = grown.method.info();
         let (trainable_parameters, total_parameters) = grown.sizes();
         let report = RunReport {
-            tool: "offshoot",
-            method: info.name.to_owned(),
             model: self.model_name.clone(),
-            task: "language-model",
-            dtype: "f32",
-            learning_rate: settings.lr.unwrap_or(info.learning_rate),
+            task: Task::LanguageModel,
+            rows: self.fingerprint(),
             trainable_parameters,
             total_parameters,
             train_rows: self.train.len(),
@@ -177,10 +177,14 @@ impl LmPrepared {
             test: tested.map(|(score, _)| score),
             generated,
             shots: tested.and_then(|(_, shots)| shots),
-            seed: Some(settings.seed),
-            ..RunReport::default()
+            ..RunReport::of(&grown.method, settings)
         };
         Ok(report.with(outcome))
+    }
+
+    /// A hash of all rows.
+    pub(crate) fn fingerprint(&self) -> String {
+        fingerprint(&[&self.train, &self.validation, &self.test])
     }
 
     /// The loss of the model as it is, on the test rows.
@@ -214,7 +218,9 @@ impl LmPrepared {
     ) -> Result<Outcome> {
         if grown.method.saves() != Saves::Prompt {
             let (train_rows, validation) = (&self.train, &self.validation);
-            let given = Given { train: train_rows, validation, states: Some(&self.states) };
+            let name = grown.method.info().name;
+            let snapshots = self.snapshots.as_ref().map(|all| all.of(name, settings.seed));
+            let given = Given { train: train_rows, validation, states: Some(&self.states), snapshots };
             return train(grown, given, settings, watch);
         }
         let outcome = prompting::texts::choose(self, grown, settings, watch)?;

@@ -64,6 +64,7 @@ pub fn prepare(recipe: &Recipe, folder: &Path, started: Instant) -> Result<(Prep
             examples: split,
             tokenizer,
             states: States::default(),
+            snapshots: None,
             started,
             startup: started.elapsed(),
         },
@@ -157,6 +158,7 @@ mod tests {
         let before = std::fs::read(&path).unwrap();
         let recipe = Recipe {
             task: offshoot_models::Task::Classification,
+            seeds: Vec::new(),
             model: ModelRecipe::default(),
             data: DataRecipe::new(folder.path().join("./train.csv")),
             train: TrainSettings::default(),

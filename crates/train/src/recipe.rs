@@ -19,6 +19,9 @@ pub struct Recipe {
     /// What the rows are for. Default `classification`.
     #[serde(default)]
     pub task: Task,
+    /// A comparison runs each method with each of these; with none, with the seed of `train`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub seeds: Vec<u64>,
     /// The frozen model.
     pub model: ModelRecipe,
     /// The rows.
@@ -117,6 +120,26 @@ impl Recipe {
         toml::to_string_pretty(self).map_err(|error| Error::invalid(format!("recipe: {error}")))
     }
 
+    /// What differs from another recipe, apart from what changes no result.
+    ///
+    /// # Errors
+    /// If a setting cannot be written as TOML.
+    pub fn differences(&self, then: &Self) -> Result<Vec<String>> {
+        let mut differ = differences("train", &self.train.deciding(), &then.train.deciding())?;
+        differ.extend(differences("data", &self.data, &then.data)?);
+        differ.extend(differences("model", &self.model, &then.model)?);
+        if self.task != then.task {
+            differ.push("the task".into());
+        }
+        if self.seeds != then.seeds {
+            differ.push("the seeds".into());
+        }
+        if self.methods != then.methods {
+            differ.push("the methods or their settings".into());
+        }
+        Ok(differ)
+    }
+
     /// Applies one `key.path=value` override. `train.`, `model.` and `data.` name a section; `METHOD.key` is
     /// a setting of that method, `method.key` one of every method that has it. The value is TOML; what is not
     /// is taken as text.
@@ -208,6 +231,18 @@ fn place(table: &mut Table, path: &str, value: Value) {
     }
 }
 
+/// Which settings differ from what they were, and how: `train.lr was 0.1 and is 0.2`.
+pub(crate) fn differences<T: Serialize>(section: &str, now: &T, then: &T) -> Result<Vec<String>> {
+    let table = |settings: &T| Table::try_from(settings).map_err(|error| Error::invalid(error.to_string()));
+    let (now, then) = (table(now)?, table(then)?);
+    let keys = then.keys().chain(now.keys().filter(|key| !then.contains_key(*key)));
+    let said = |value: Option<&Value>| value.map_or("unset".to_owned(), Value::to_string);
+    Ok(keys
+        .filter(|key| now.get(*key) != then.get(*key))
+        .map(|key| format!("{section}.{key} was {} and is {}", said(then.get(key)), said(now.get(key))))
+        .collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -215,6 +250,7 @@ mod tests {
     fn recipe() -> Recipe {
         Recipe {
             task: Task::Classification,
+            seeds: vec![3, 4],
             model: ModelRecipe { name: "model".into(), ..ModelRecipe::default() },
             data: DataRecipe::new("rows.csv"),
             train: TrainSettings::default(),

@@ -1,28 +1,36 @@
 //! What a run and a comparison report, as one JSON object each.
 
-use crate::trainer::Outcome;
+use crate::trainer::{Outcome, TrainSettings};
 use crate::{MemoryPlan, Score, Shots, TextMetrics};
-use serde::Serialize;
+use offshoot_methods::MethodConfig;
+use offshoot_models::Task;
+use serde::{Deserialize, Serialize};
+
+/// What [`RunReport::tool`] says.
+const TOOL: &str = "offshoot";
 
 /// One training run, or the means of one method over several seeds.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct RunReport {
     /// Always `offshoot`.
-    pub tool: &'static str,
+    pub tool: String,
     /// The method.
     pub method: String,
     /// The model as it was named.
     pub model: String,
     /// `classification` or `language-model`.
-    pub task: &'static str,
+    pub task: Task,
     /// The type of frozen weights.
-    pub dtype: &'static str,
+    pub dtype: String,
     /// Peak learning rate.
     pub learning_rate: f32,
     /// Trained values.
     pub trainable_parameters: usize,
     /// Values of the model with its adapter and head.
     pub total_parameters: usize,
+    /// A hash of the rows, as they were tokenised and split: runs with the same one can be compared.
+    pub rows: String,
     /// Rows trained on.
     pub train_rows: usize,
     /// Rows tested on.
@@ -90,9 +98,24 @@ pub struct Comparison {
     pub recommended: Option<String>,
     /// Why.
     pub reason: String,
+    /// The methods that were not run to their end, because the comparison was stopped.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unfinished: Vec<String>,
 }
 
 impl RunReport {
+    /// The part of a report that hangs on the run's settings alone.
+    pub(crate) fn of(method: &MethodConfig, settings: &TrainSettings) -> Self {
+        Self {
+            tool: TOOL.to_owned(),
+            method: method.info().name.to_owned(),
+            dtype: "f32".to_owned(),
+            learning_rate: settings.lr.unwrap_or(method.info().learning_rate),
+            seed: Some(settings.seed),
+            ..Self::default()
+        }
+    }
+
     /// The report with what training did.
     pub(crate) fn with(self, outcome: Outcome) -> Self {
         Self {
@@ -115,14 +138,7 @@ impl RunReport {
     /// A row that only says why there are no numbers.
     pub fn failed(method: &str, model: &str, error: String) -> Self {
         let (method, model) = (method.to_owned(), model.to_owned());
-        Self {
-            tool: "offshoot",
-            method,
-            model,
-            task: "classification",
-            error: Some(error),
-            ..Self::default()
-        }
+        Self { tool: TOOL.to_owned(), method, model, error: Some(error), ..Self::default() }
     }
 
     /// The means of one method's runs over seeds.
@@ -171,7 +187,7 @@ impl Comparison {
     /// number of rows that the accuracy was measured on.
     pub fn new(rows: Vec<RunReport>, majority_baseline: Option<f64>, judged_rows: usize) -> Self {
         let (recommended, reason) = recommend(&rows, majority_baseline.unwrap_or(0.0), judged_rows);
-        Self { rows, majority_baseline, recommended, reason }
+        Self { rows, majority_baseline, recommended, reason, unfinished: Vec::new() }
     }
 }
 

@@ -5,7 +5,7 @@ use offshoot_core::{Batch, Rng};
 use std::ops::Range;
 
 /// One row, ready for the model.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Row {
     /// Token ids, special tokens included.
     pub ids: Vec<u32>,

@@ -8,8 +8,9 @@ use crate::memory::{peak_rss, reset_peak_rss};
 use crate::prompting;
 use crate::report::RunReport;
 use crate::rows::Row;
+use crate::snapshot::fingerprint;
 use crate::trainer::{Event, Given, Learner, Outcome, TrainSettings, check_lengths, train};
-use crate::{Result, Score};
+use crate::{Result, Score, Snapshots};
 use offshoot_methods::{MethodConfig, Saves};
 use offshoot_models::{Model, Tokenizer};
 use std::time::{Duration, Instant};
@@ -34,6 +35,8 @@ pub struct Prepared {
     pub tokenizer: Tokenizer,
     /// Outputs of frozen blocks that runs may share.
     pub states: States,
+    /// The states of unfinished runs, if they are kept.
+    pub snapshots: Option<Snapshots>,
     /// When the process started.
     pub started: Instant,
     /// What it took to prepare all this.
@@ -79,12 +82,8 @@ impl Prepared {
         let evaluate_seconds = start.elapsed().as_secs_f64();
         let (trainable_parameters, total_parameters) = classifier.sizes();
         let report = RunReport {
-            tool: "offshoot",
-            method: classifier.method.info().name.to_owned(),
             model: self.model_name.clone(),
-            task: "classification",
-            dtype: "f32",
-            learning_rate: settings.lr.unwrap_or(classifier.method.info().learning_rate),
+            rows: self.fingerprint(),
             trainable_parameters,
             total_parameters,
             train_rows: self.train.len(),
@@ -93,10 +92,14 @@ impl Prepared {
             evaluate_seconds,
             peak_rss_bytes: peak_rss(),
             test,
-            seed: Some(settings.seed),
-            ..RunReport::default()
+            ..RunReport::of(&classifier.method, settings)
         };
         Ok(report.with(outcome))
+    }
+
+    /// A hash of all rows.
+    pub(crate) fn fingerprint(&self) -> String {
+        fingerprint(&[&self.train, &self.validation, &self.test])
     }
 
     /// The share of the most frequent class among the test rows, or the validation rows where nothing is
@@ -123,7 +126,9 @@ impl Prepared {
             }
             _ => {
                 let (train_rows, validation) = (&self.train, &self.validation);
-                let given = Given { train: train_rows, validation, states: Some(&self.states) };
+                let name = classifier.method.info().name;
+                let snapshots = self.snapshots.as_ref().map(|all| all.of(name, settings.seed));
+                let given = Given { train: train_rows, validation, states: Some(&self.states), snapshots };
                 train(classifier, given, settings, watch)
             }
         }

@@ -3,12 +3,13 @@
 use crate::adapters;
 use crate::briefing;
 use crate::console::Console;
-use crate::flags::{RunFlags, method_names};
+use crate::flags::{RunFlags, UnfinishedFlags, method_names};
 use crate::output::OutputFolder;
 use crate::progress::{self, RunProgress};
 use crate::results;
 use crate::session::Session;
-use anyhow::{Result, bail};
+use crate::unfinished::{self, Unfinished};
+use anyhow::{Error, Result, bail};
 use indicatif::ProgressBar;
 use offshoot::methods::{MethodConfig, Saves};
 use offshoot::models::Task;
@@ -34,6 +35,9 @@ pub(crate) struct Args {
 
     #[command(flatten)]
     pub(crate) run: RunFlags,
+
+    #[command(flatten)]
+    unfinished: UnfinishedFlags,
 
     /// The methods to run, separated by commas [default: all]
     #[arg(
@@ -63,27 +67,41 @@ pub(crate) fn run(args: &Args, session: &Session) -> Result<()> {
 
 fn compare(args: &Args, session: &Session) -> Result<()> {
     let all: Vec<&str> = MethodConfig::ALL.iter().map(|info| info.name).collect();
-    let mut recipe = args.run.recipe(&args.methods, &all)?;
+    let flags = unfinished::flags(&args.run, &args.unfinished, &args.output)?;
+    let chosen = !args.methods.is_empty() || flags.recipe.is_some();
+    let recipe = flags.recipe(&args.methods, &all)?;
+    let mut recipe = unfinished::dated(recipe, &args.unfinished, &args.output)?;
+    if !args.seeds.is_empty() {
+        recipe.seeds.clone_from(&args.seeds);
+    }
     let output = OutputFolder::ready(&args.output)?;
     if recipe.task == Task::LanguageModel {
-        return compare_text(args, recipe, &output, session);
+        return compare_text(args, recipe, chosen, &output, session);
     }
     args.run.split.write(&recipe)?;
     let folder = session.model_folder(&recipe.model.name, recipe.model.pickles)?;
     let (mut prepared, briefing) = train::prepare(&recipe, &folder, session.started)?;
     prepared.states = States::new(Limits::of(&recipe.train, output.path()), true);
     let asks = prepared.model.backbone.output_head().is_some();
-    if args.methods.is_empty() && args.run.recipe.is_none() && !asks {
+    if !chosen && !asks {
         leave_out(&mut recipe, "this model has no output head to ask", session);
     }
     recipe.methods.iter_mut().for_each(|method| method.resolve(prepared.model.backbone.shape()));
     session.console.say(&briefing::lines(&prepared, &briefing, &args.run.model.dtype)?);
     output.write("recipe.toml", &recipe.to_toml()?)?;
-    run_all(args, &prepared, &recipe, &output, session)
+    let unfinished = begin(args, &recipe, &output, session)?;
+    prepared.snapshots = Some(unfinished.snapshots.clone());
+    run_all(&unfinished, &prepared, &recipe, &output, session)
 }
 
 /// The comparison on a language model.
-fn compare_text(args: &Args, mut recipe: Recipe, output: &OutputFolder, session: &Session) -> Result<()> {
+fn compare_text(
+    args: &Args,
+    mut recipe: Recipe,
+    chosen: bool,
+    output: &OutputFolder,
+    session: &Session,
+) -> Result<()> {
     let folder = session.model_folder(&recipe.model.name, recipe.model.pickles)?;
     let (mut prepared, briefing) = train::prepare_lm(&recipe, &folder, session.started)?;
     prepared.states = States::new(Limits::of(&recipe.train, output.path()), true);
@@ -93,7 +111,7 @@ fn compare_text(args: &Args, mut recipe: Recipe, output: &OutputFolder, session:
     let classifies =
         |method: &MethodConfig| method.saves() == Saves::Features || method.info().name == "head";
     recipe.methods.retain(|method| !classifies(method));
-    if args.methods.is_empty() && args.run.recipe.is_none() && briefing.layout == Layout::Text {
+    if !chosen && briefing.layout == Layout::Text {
         leave_out(&mut recipe, "plain text has no prompt to write around", session);
     }
     recipe.methods.iter_mut().for_each(|method| method.resolve(prepared.model.backbone.shape()));
@@ -105,23 +123,43 @@ fn compare_text(args: &Args, mut recipe: Recipe, output: &OutputFolder, session:
         session.console.say(&format!("untuned, {}", results::written(&written)));
     }
     output.write("recipe.toml", &recipe.to_toml()?)?;
-    run_all(args, &prepared, &recipe, output, session)
+    let unfinished = begin(args, &recipe, output, session)?;
+    prepared.snapshots = Some(unfinished.snapshots.clone());
+    run_all(&unfinished, &prepared, &recipe, output, session)
 }
 
 /// Runs every method over every seed, and says what came of it.
 fn run_all<P: Keep>(
-    args: &Args,
+    unfinished: &Unfinished,
     prepared: &P,
     recipe: &Recipe,
     output: &OutputFolder,
     session: &Session,
 ) -> Result<()> {
-    let seeds = if args.seeds.is_empty() { vec![recipe.train.seed] } else { args.seeds.clone() };
+    let seeds = if recipe.seeds.is_empty() { vec![recipe.train.seed] } else { recipe.seeds.clone() };
     let mut show = Show::new(&session.console, prepared, recipe, output, &seeds);
     let comparison = train::compare(prepared, &recipe.methods, &recipe.train, &seeds, &mut show);
     drop(show);
     output.write_json("report.json", &comparison)?;
+    if !comparison.unfinished.is_empty() {
+        return Err(stopped(&comparison, unfinished, session));
+    }
+    unfinished.done()?;
     conclude(&comparison, output, recipe.task, session)
+}
+
+fn begin(args: &Args, recipe: &Recipe, output: &OutputFolder, session: &Session) -> Result<Unfinished> {
+    Unfinished::begin("compare", &args.unfinished, output.path(), recipe, &session.console)
+}
+
+/// A comparison that was asked to stop says what there is.
+fn stopped(comparison: &Comparison, unfinished: &Unfinished, session: &Session) -> Error {
+    if !comparison.rows.is_empty()
+        && let Err(error) = session.console.show(&results::table(comparison))
+    {
+        return error;
+    }
+    unfinished.stopped(&format!("stopped before the end of {}", comparison.unfinished.join(", ")))
 }
 
 /// How what was trained is saved.

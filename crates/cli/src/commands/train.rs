@@ -2,11 +2,12 @@
 
 use crate::adapters::{self, Adapter};
 use crate::briefing;
-use crate::flags::{RunFlags, method_names};
+use crate::flags::{RunFlags, UnfinishedFlags, method_names};
 use crate::output::OutputFolder;
 use crate::progress::RunProgress;
 use crate::results;
 use crate::session::Session;
+use crate::unfinished::{self, Unfinished};
 use anyhow::{Result, bail};
 use offshoot::methods::{MethodConfig, Saves};
 use offshoot::models::Task;
@@ -17,6 +18,7 @@ const EXAMPLE: &str = "Examples:
   offshoot train reviews.csv --model sentence-transformers/all-MiniLM-L6-v2 --rank 16 --output sentiment
   offshoot train reviews.csv --model ./my-bert --method houlsby --train 2000 --test 500 --epochs 5
   offshoot train more.csv --init-from sentiment --output better
+  offshoot train --resume --output sentiment
   offshoot train alpaca.json --task language-model --model ./SmolLM2-135M-Instruct --output assistant";
 
 /// The arguments.
@@ -29,6 +31,9 @@ pub(crate) struct Args {
 
     #[command(flatten)]
     pub(crate) run: RunFlags,
+
+    #[command(flatten)]
+    pub(super) unfinished: UnfinishedFlags,
 
     /// Say where the time of training went
     #[arg(long)]
@@ -81,13 +86,17 @@ fn train(args: &Args, session: &Session) -> Result<()> {
     session.console.say(&briefing::method(&classifier.method, recipe.train.lr)?);
 
     let progress = progress(&classifier.method, &recipe, args, session);
-    let report = fit(&mut classifier, &recipe, &prepared, progress)?;
+    let unfinished = Unfinished::begin("train", &args.unfinished, output.path(), &recipe, &session.console)?;
+    prepared.snapshots = Some(unfinished.snapshots.clone());
+    let report =
+        fit(&mut classifier, &recipe, &prepared, progress).map_err(|error| unfinished.failed(error))?;
     let report = RunReport {
         adapter_bytes: adapters::save(output.path(), &classifier, &prepared, &recipe)?,
         ..report
     };
     output.write("recipe.toml", &recipe.to_toml()?)?;
     output.write_json("report.json", &report)?;
+    unfinished.done()?;
     briefing::kept(&prepared.states).iter().for_each(|line| session.console.say(line));
     conclude(&report, &output, session)
 }
@@ -103,13 +112,14 @@ pub(super) fn keep_base(recipe: &Recipe, base: &Path, output: &Path) -> Result<(
 
 /// The recipe, with what the adapter to train on from decides.
 fn recipe(args: &Args) -> Result<Recipe> {
-    let mut flags = args.run.clone();
+    let mut flags = unfinished::flags(&args.run, &args.unfinished, &args.output)?;
     let adapter = args.init_from.as_deref().map(Adapter::open).transpose()?;
     let card = adapter.and_then(|adapter| adapter.card);
     if let (Some(card), None, None) = (&card, &flags.model.model, &flags.recipe) {
         flags.model.model = Some(card.base.name.clone());
     }
-    let mut recipe = flags.recipe(args.method.as_slice(), &["lora"])?;
+    let recipe = flags.recipe(args.method.as_slice(), &["lora"])?;
+    let mut recipe = unfinished::dated(recipe, &args.unfinished, &args.output)?;
     if let (Some(card), None) = (&card, flags.task) {
         recipe.task = card.task;
     }
@@ -145,8 +155,8 @@ fn fit(
     recipe: &Recipe,
     prepared: &Prepared,
     mut progress: RunProgress,
-) -> Result<RunReport> {
-    Ok(prepared.train(classifier, &recipe.train, &mut |event| progress.event(event))?)
+) -> train::Result<RunReport> {
+    prepared.train(classifier, &recipe.train, &mut |event| progress.event(event))
 }
 
 fn conclude(report: &RunReport, output: &OutputFolder, session: &Session) -> Result<()> {

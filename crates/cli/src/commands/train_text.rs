@@ -6,6 +6,7 @@ use crate::briefing;
 use crate::output::OutputFolder;
 use crate::results;
 use crate::session::Session;
+use crate::unfinished::Unfinished;
 use anyhow::{Result, bail};
 use offshoot::train::{self, LanguageModel, Limits, LmPrepared, Recipe, RunReport, States, checkpoint};
 
@@ -32,8 +33,11 @@ pub(super) fn train(args: &Args, mut recipe: Recipe, session: &Session) -> Resul
         session.console.say(&format!("untuned, {}", results::written(&written)));
     }
     let mut progress = progress(&grown.method, &recipe, args, session);
-    let report = prepared.train(&mut grown, &recipe.train, &mut |event| progress.event(event))?;
+    let unfinished = Unfinished::begin("train", &args.unfinished, output.path(), &recipe, &session.console)?;
+    prepared.snapshots = Some(unfinished.snapshots.clone());
+    let report = prepared.train(&mut grown, &recipe.train, &mut |event| progress.event(event));
     drop(progress);
+    let report = report.map_err(|error| unfinished.failed(error))?;
     briefing::kept(&prepared.states).iter().for_each(|line| session.console.say(line));
     let report = RunReport {
         adapter_bytes: adapters::save_text(output.path(), &grown, &prepared, &recipe)?,
@@ -41,6 +45,7 @@ pub(super) fn train(args: &Args, mut recipe: Recipe, session: &Session) -> Resul
     };
     output.write("recipe.toml", &recipe.to_toml()?)?;
     output.write_json("report.json", &report)?;
+    unfinished.done()?;
     session.console.show(&results::run(&report))?;
     let place = output.path().display();
     session.console.show(&format!("\nThe adapter is in {place}. Use it with"))?;

@@ -7,6 +7,7 @@ mod generation;
 mod model;
 mod run;
 mod training;
+mod unfinished;
 mod written;
 
 pub(crate) use base::BaseFlags;
@@ -15,6 +16,7 @@ pub(crate) use generation::GenerationFlags;
 pub(crate) use model::{MachineFlags, ModelFlags, PickleFlags};
 pub(crate) use run::{RunFlags, method_names};
 pub(crate) use training::{SizeFlags, TrainFlags};
+pub(crate) use unfinished::UnfinishedFlags;
 pub(crate) use written::WrittenFlags;
 
 fn change<T: Clone>(setting: &mut T, given: Option<&T>) {

@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 #[derive(Clone, Debug, Args)]
 pub(crate) struct RunFlags {
     /// The rows: a .csv, .tsv, .jsonl or .json file
-    #[arg(value_name = "DATA", required_unless_present = "recipe")]
+    #[arg(value_name = "DATA", required_unless_present_any = ["recipe", "resume"])]
     data: Option<PathBuf>,
 
     /// What the rows are for: classification, or language-model (instructions, chats, plain text)
@@ -92,6 +92,11 @@ impl RunFlags {
         Ok(recipe)
     }
 
+    /// Whether it is said where the rows are.
+    pub(crate) fn has_rows(&self) -> bool {
+        self.data.is_some() || self.recipe.is_some()
+    }
+
     /// What only concerns language models.
     fn language(&self, recipe: &mut Recipe) {
         change(&mut recipe.task, self.task.as_ref());
@@ -111,6 +116,7 @@ impl RunFlags {
             (Some(path), _) => read_recipe(path)?,
             (None, Some(name)) => Recipe {
                 task: Task::default(),
+                seeds: Vec::new(),
                 model: ModelRecipe { name: name.clone(), ..ModelRecipe::default() },
                 data: DataRecipe::new(self.data.clone().unwrap_or_default()),
                 train: TrainSettings::default(),

@@ -153,7 +153,8 @@ fn wrong_usage_is_exit_code_2() {
         ("train rows.csv --model model --where imdb", "COLUMN=VALUE"),
         ("predict rows.csv", "--adapter"),
         ("predict rows.csv --adapter a --json", "--output"),
-        ("train rows.csv --resume x", "--resume"),
+        ("train rows.csv --init-from", "--init-from"),
+        ("train rows.csv --resume --restart", "--restart"),
         ("train rows.csv --init-from a --rank 4", "--rank"),
     ] {
         let ran = place.run(words);

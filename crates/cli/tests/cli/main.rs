@@ -4,6 +4,7 @@
 mod asking;
 mod bad_input;
 mod commands;
+mod interrupted;
 mod language;
 mod language_place;
 mod merging;

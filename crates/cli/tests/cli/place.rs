@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 
 const WIDTH: usize = 16;
@@ -25,6 +25,13 @@ pub(crate) struct Ran {
 }
 
 impl Ran {
+    /// Waits for the end.
+    pub(crate) fn of(child: Child) -> Self {
+        let output = child.wait_with_output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        Self { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+    }
+
     /// The JSON object on the last line of stdout.
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(self.stdout.lines().last().unwrap_or_default()).unwrap()
@@ -74,8 +81,25 @@ impl Place {
 
     /// The same, with standard input.
     pub(crate) fn run_with(&self, words: &str, input: &str) -> Ran {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_offshoot"))
-            .args(words.split_whitespace())
+        let mut child = self.start(words);
+        // A command that does not read its input may be gone already.
+        drop(child.stdin.take().unwrap().write_all(input.as_bytes()));
+        Ran::of(child)
+    }
+
+    /// Starts `offshoot` here.
+    pub(crate) fn start(&self, words: &str) -> Child {
+        self.spawn(env!("CARGO_BIN_EXE_offshoot"), &words.split_whitespace().collect::<Vec<_>>())
+    }
+
+    /// Runs another program here.
+    pub(crate) fn shell(&self, words: &[&str]) -> Ran {
+        Ran::of(self.spawn(words[0], &words[1..]))
+    }
+
+    fn spawn(&self, program: &str, args: &[&str]) -> Child {
+        Command::new(program)
+            .args(args)
             .current_dir(self.0.path())
             .env("HF_HUB_OFFLINE", "1")
             .env("HF_HOME", self.0.path().join("hub"))
@@ -83,12 +107,7 @@ impl Place {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .unwrap();
-        // A command that does not read its input may be gone already.
-        drop(child.stdin.take().unwrap().write_all(input.as_bytes()));
-        let output = child.wait_with_output().unwrap();
-        let text = |bytes| String::from_utf8(bytes).unwrap();
-        Ran { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+            .unwrap()
     }
 
     /// Trains quickly, with further flags.

@@ -12,5 +12,6 @@ mod gradients;
 mod known;
 mod merging;
 mod recompute;
+mod resume;
 mod sharing;
 mod start;

@@ -137,7 +137,7 @@ impl Card {
 
 impl Base {
     /// What is to be known about a model.
-    fn of(backbone: &dyn Backbone, name: &str) -> Self {
+    pub(crate) fn of(backbone: &dyn Backbone, name: &str) -> Self {
         let shape = backbone.shape();
         Self {
             name: name.to_owned(),
@@ -156,7 +156,7 @@ impl Base {
 
     /// In what another model differs, for a message. The name alone makes no difference: a folder may be
     /// moved.
-    fn differences(&self, other: &Self) -> Vec<String> {
+    pub(crate) fn differences(&self, other: &Self) -> Vec<String> {
         let sizes = [
             ("blocks", self.layers, other.layers),
             ("width", self.hidden, other.hidden),

@@ -25,7 +25,7 @@ pub(crate) use framed::Head;
 use crate::rows::Tokens;
 
 /// One row, ready for the model.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct LmRow {
     /// Token ids, special tokens included.
     pub ids: Vec<u32>,

@@ -7,10 +7,10 @@ use crate::rows::Tokens;
 use crate::trainer::{Learner, TrainSettings};
 use crate::{Error, Result};
 use offshoot_core::{Backbone, logits_bytes};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The most bytes that a run will hold at a time, and the settings by which it stays there.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemoryPlan {
     /// The model's, in its files' pages or copied.
     pub weights: u64,

@@ -86,6 +86,7 @@ fn prepared(family: &str, template: Option<&str>, rows: &[LmExample], max_length
     data.generate.max_tokens = 4;
     let recipe = Recipe {
         task: Task::LanguageModel,
+        seeds: Vec::new(),
         model: ModelRecipe { name: family.into(), ..ModelRecipe::default() },
         data,
         train: TrainSettings::default(),

@@ -7,11 +7,12 @@ use crate::rows::{Row, Tokens, bucketed, pack};
 use crate::{Classifier, Error, LanguageModel, LmMetrics, Metrics, Result, Score};
 use offshoot_core::{Adapter, Backbone, Device, Mode, Params, Pass, Tensor, cross_entropy};
 use offshoot_methods::MethodConfig;
+use std::hash::Hash;
 
 /// A model that can be trained: the loop is the same for every task.
 pub trait Learner {
     /// A tokenised row.
-    type Row: Tokens;
+    type Row: Tokens + Hash;
 
     /// Whether its loss goes through the model's output head.
     const PREDICTS_TOKENS: bool;

@@ -1,26 +1,33 @@
-//! The one training loop.
+//! The one training loop: what goes in, what is told on the way, what comes out. `run` has the loop itself.
 
 mod learner;
+mod run;
 mod schedule;
 mod settings;
 
 pub(crate) use learner::check_lengths;
 pub use learner::{Learner, measure};
+pub(crate) use run::{Progress, Run};
 pub use schedule::Schedule;
 pub use settings::TrainSettings;
 
 use crate::frozen::{Cache, Depth, States};
-use crate::rows::{Tokens, epoch_steps, micro_batches, pack};
+use crate::snapshot::{Keeper, RunSnapshots};
 use crate::{Error, MemoryPlan, Result, Score};
-use offshoot_core::optim::{AdamW, Settings};
-use offshoot_core::{Counter, Mode, Pass, Rng, Tape, backward};
-use std::time::Instant;
+use serde::{Deserialize, Serialize};
 
 /// What a run tells whoever watches it.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// What the run will hold in memory.
     Planned(MemoryPlan),
+    /// The run goes on from a state on disk.
+    Resumed {
+        /// Steps that were done.
+        step: u64,
+        /// What was wrong with newer states, if there were such.
+        damaged: Vec<String>,
+    },
     /// An optimizer step is done.
     Step {
         /// Steps done, from 1.
@@ -49,17 +56,19 @@ pub struct Given<'a, R> {
     pub validation: &'a [R],
     /// Where outputs of frozen blocks are kept, if anywhere.
     pub states: Option<&'a States>,
+    /// Where the run's own states are kept, to go on from, if anywhere.
+    pub snapshots: Option<RunSnapshots<'a>>,
 }
 
 impl<'a, R> Given<'a, R> {
     /// Rows to train on, and nothing else.
     pub fn rows(train: &'a [R]) -> Self {
-        Self { train, validation: &[], states: None }
+        Self { train, validation: &[], states: None, snapshots: None }
     }
 }
 
 /// What a run did.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Outcome {
     /// Optimizer steps.
     pub steps: u64,
@@ -78,8 +87,10 @@ pub struct Outcome {
     /// The validation metrics of the epoch that was kept.
     pub validation: Option<Score>,
     /// How far up nothing was computed twice.
+    #[serde(skip)]
     pub depth: Depth,
     /// What it was to hold in memory.
+    #[serde(skip)]
     pub plan: MemoryPlan,
     /// Validation metrics of every epoch.
     pub epochs: Vec<Score>,
@@ -92,48 +103,53 @@ pub struct Outcome {
 ///
 /// # Errors
 /// [`Error::NotFinite`] before an update with a loss or gradient that is not a number; settings out of range;
-/// a method that trains nothing of this model.
+/// a method that trains nothing of this model; [`Error::Stopped`] if the run was asked to stop; a state on disk
+/// that cannot be written, or belongs to another run.
 pub fn train<L: Learner>(
     learner: &mut L,
-    Given { train, validation, states }: Given<'_, L::Row>,
+    given: Given<'_, L::Row>,
     settings: &TrainSettings,
     watch: &mut dyn FnMut(Event),
 ) -> Result<Outcome> {
     settings.check()?;
     check_trained(learner)?;
-    let plan = MemoryPlan::new(learner, train, !validation.is_empty(), settings)?;
+    let rows = (given.train, given.validation);
+    let keeper = given.snapshots.clone().map(|snapshots| Keeper::new(snapshots, learner, rows, settings));
+    let found = keeper.as_ref().map(Keeper::latest).transpose()?.flatten();
+    let plan = MemoryPlan::new(learner, given.train, !given.validation.is_empty(), settings)?;
     watch(Event::Planned(plan));
-    let settings = &plan.settings(settings);
-    let mut cache = match states {
-        Some(states) => states.open(learner, train.first(), settings.epochs)?,
+    let mut settings = plan.settings(settings);
+    if let Some(found) = &found {
+        // Sums of other micro-batches would have other last bits.
+        (settings.batch_tokens, settings.recompute) = (found.batch_tokens, found.recompute);
+    }
+    let cache = cache(learner, &given, &settings, &plan)?;
+    let mut run = Run::new(learner, given.train.len(), &settings, cache);
+    if let Some(found) = found {
+        watch(Event::Resumed { step: found.progress.losses.len() as u64, damaged: found.damaged.clone() });
+        run.resume(learner, found)?;
+    }
+    run.epochs(learner, &given, keeper, watch)?;
+    let outcome = run.finish(learner)?;
+    Ok(Outcome { plan, ..outcome })
+}
+
+/// What the run keeps of frozen blocks.
+fn cache<'a, L: Learner>(
+    learner: &L,
+    given: &Given<'a, L::Row>,
+    settings: &TrainSettings,
+    plan: &MemoryPlan,
+) -> Result<Cache<'a>> {
+    let cache = match given.states {
+        Some(states) => states.open(learner, given.train.first(), settings.epochs)?,
         None => Cache::none(),
     };
-    if settings.memory.is_some() {
-        learner.device().hold_little();
-        cache = cache.within(plan.cache);
+    if settings.memory.is_none() {
+        return Ok(cache);
     }
-    let mut run = Run::new(learner, train.len(), settings, cache);
-    run.outcome.plan = plan;
-    let mut order = Rng::new(settings.seed).fork("order");
-    let mut best: Option<(Score, Vec<Vec<f32>>)> = None;
-    for epoch in 1..=settings.epochs {
-        let loss = run.epoch(learner, train, &mut order, watch)?;
-        run.outcome.best_epoch = epoch;
-        if validation.is_empty() {
-            watch(Event::Epoch { epoch, loss, validation: None });
-            continue;
-        }
-        let metrics = learner.score_known(validation, settings.batch_tokens, &run.cache)?;
-        run.outcome.epochs.push(metrics);
-        watch(Event::Epoch { epoch, loss, validation: Some(metrics) });
-        if best.as_ref().is_none_or(|(best, _)| metrics.better_than(best)) {
-            best = Some((metrics, learner.params().snapshot()));
-        }
-        if run.out_of_patience(settings) {
-            break;
-        }
-    }
-    run.finish(learner, best)
+    learner.device().hold_little();
+    Ok(cache.within(plan.cache))
 }
 
 /// A method without parameters has nothing to train.
@@ -145,140 +161,4 @@ fn check_trained<L: Learner>(learner: &L) -> Result<()> {
         ))),
         _ => Ok(()),
     }
-}
-
-/// A run's running state.
-struct Run<'a> {
-    settings: &'a TrainSettings,
-    optimizer: AdamW,
-    lr: f32,
-    steps: u64,
-    losses: Vec<f64>,
-    outcome: Outcome,
-    cache: Cache<'a>,
-}
-
-impl<'a> Run<'a> {
-    fn new<L: Learner>(learner: &L, rows: usize, settings: &'a TrainSettings, cache: Cache<'a>) -> Self {
-        Self {
-            settings,
-            optimizer: AdamW::new(learner.params()),
-            lr: settings.lr.unwrap_or(learner.method().info().learning_rate),
-            steps: (rows.div_ceil(settings.batch) * settings.epochs) as u64,
-            losses: Vec::new(),
-            outcome: Outcome::default(),
-            cache,
-        }
-    }
-
-    /// One pass over the rows; its mean loss.
-    fn epoch<L: Learner>(
-        &mut self,
-        learner: &mut L,
-        rows: &[L::Row],
-        order: &mut Rng,
-        watch: &mut dyn FnMut(Event),
-    ) -> Result<f64> {
-        let start = Instant::now();
-        let first = self.losses.len();
-        for indices in epoch_steps(rows.len(), self.settings.batch, order)? {
-            let rows: Vec<&L::Row> = indices.iter().map(|&i| &rows[i]).collect();
-            let loss = self.step(learner, &rows)?;
-            self.losses.push(loss);
-            watch(Event::Step { step: self.optimizer.steps(), steps: self.steps, loss });
-        }
-        self.outcome.epoch_seconds.push(start.elapsed().as_secs_f64());
-        Ok(mean(&self.losses[first..]))
-    }
-
-    /// One optimizer step; its mean loss.
-    fn step<L: Learner>(&mut self, learner: &mut L, rows: &[&L::Row]) -> Result<f64> {
-        let (mut total, losses) = (0.0, learner.losses(rows));
-        learner.params().clear_gradients();
-        for range in micro_batches(rows, self.settings.batch_tokens) {
-            total += self.accumulate(learner, &rows[range], losses)?;
-        }
-        let loss = total / losses.max(1) as f64;
-        self.check(loss.is_finite(), "loss", rows)?;
-        let norm = learner.params().gradient_norm();
-        self.check(norm.is_finite(), "gradient", rows)?;
-        self.update(learner, norm)?;
-        let lengths = || rows.iter().map(|row| row.ids().len() as u64);
-        self.outcome.tokens += lengths().sum::<u64>();
-        self.outcome.squared_lengths += lengths().map(|length| length * length).sum::<u64>();
-        self.outcome.labelled += losses as u64;
-        Ok(loss)
-    }
-
-    /// Adds a micro-batch's share of the mean gradient over the step's losses; returns its summed loss.
-    fn accumulate<L: Learner>(&self, learner: &L, rows: &[&L::Row], losses: usize) -> Result<f64> {
-        let batch = pack(rows.iter().copied())?;
-        let counter = Counter { seed: self.settings.seed, step: self.optimizer.steps() };
-        let mode = Mode::Train(Tape::new(), self.settings.dropout.then_some(counter));
-        let mut pass = Pass::new(&batch, learner.adapter(), learner.params(), mode)?;
-        self.cache.tell(&mut pass, learner, rows)?;
-        pass.recompute(self.settings.recompute);
-        let loss = learner.loss(&mut pass, rows, self.settings)?;
-        if loss.value().is_finite() {
-            backward(learner.backbone(), &mut pass, &loss, 1.0 / losses.max(1) as f32)?;
-        }
-        Ok(f64::from(loss.value()))
-    }
-
-    fn update<L: Learner>(&mut self, learner: &mut L, norm: f64) -> Result<()> {
-        let done = self.optimizer.steps();
-        let warmup =
-            ((self.settings.warmup * self.steps as f64) as u64).max(u64::from(self.settings.warmup > 0.0));
-        let factor = self.settings.schedule.factor(done, self.steps, warmup);
-        let adamw = Settings {
-            lr: (f64::from(self.lr) * factor) as f32,
-            beta1: 0.9,
-            beta2: 0.999,
-            eps: 1e-8,
-            weight_decay: self.settings.weight_decay,
-        };
-        let clip = self.settings.clip;
-        let scale = if clip > 0.0 && norm > clip { clip / (norm + 1e-6) } else { 1.0 };
-        Ok(self.optimizer.step(learner.params_mut(), &adamw, scale as f32)?)
-    }
-
-    fn check<R: Tokens>(&self, finite: bool, what: &'static str, rows: &[&R]) -> Result<()> {
-        let lines = || rows.iter().map(|row| row.line()).collect();
-        if finite {
-            Ok(())
-        } else {
-            Err(Error::NotFinite { step: self.optimizer.steps() + 1, what, lines: lines() })
-        }
-    }
-
-    fn out_of_patience(&self, settings: &TrainSettings) -> bool {
-        let Some(patience) = settings.patience else { return false };
-        let epochs = &self.outcome.epochs;
-        let best =
-            (0..epochs.len()).fold(0, |best, i| if epochs[i].better_than(&epochs[best]) { i } else { best });
-        epochs.len() - 1 - best >= patience
-    }
-
-    /// Puts the best epoch's values back.
-    fn finish<L: Learner>(
-        mut self,
-        learner: &mut L,
-        best: Option<(Score, Vec<Vec<f32>>)>,
-    ) -> Result<Outcome> {
-        if let Some((metrics, values)) = best {
-            learner.params_mut().restore(&values)?;
-            let kept = self.outcome.epochs.iter().position(|m| *m == metrics).unwrap_or(0);
-            self.outcome.best_epoch = kept + 1;
-            self.outcome.validation = Some(metrics);
-        }
-        self.outcome.depth = self.cache.depth();
-        self.outcome.steps = self.optimizer.steps();
-        self.outcome.train_seconds = self.outcome.epoch_seconds.iter().sum();
-        self.outcome.final_loss = mean(&self.losses[self.losses.len().saturating_sub(10)..]);
-        Ok(self.outcome)
-    }
-}
-
-fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len().max(1) as f64
 }

@@ -66,6 +66,11 @@ impl Default for TrainSettings {
 }
 
 impl TrainSettings {
+    /// The settings without those that change no bit of the result.
+    pub(crate) fn deciding(&self) -> Self {
+        Self { memory: None, cache_memory: 0, cache_limit: 0, ..self.clone() }
+    }
+
     /// Checks every value before any work starts.
     ///
     /// # Errors
