@@ -23,7 +23,10 @@ pub(crate) fn table(comparison: &Comparison) -> String {
     match comparison.majority_baseline {
         Some(floor) => {
             let floor = vec!["(majority class)".to_owned(), percent(floor)];
-            table::table(&HEADER, rows.chain([padded(floor)]), 1)
+            let counted = comparison.naive_bayes.map(|Metrics { accuracy, macro_f1, .. }| {
+                vec!["(naive Bayes)".to_owned(), percent(accuracy), format!("{macro_f1:.3}")]
+            });
+            table::table(&HEADER, rows.chain(counted.into_iter().chain([floor]).map(padded)), 1)
         }
         None => table::table(&TEXT_HEADER, rows, 1),
     }
@@ -164,6 +167,7 @@ fn second(row: &RunReport) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use offshoot::train::Judged;
 
     fn row(accuracy: f64) -> RunReport {
         let test = Some(Score::Classes(Metrics { accuracy, macro_f1: 0.5, loss: 1.0 }));
@@ -181,11 +185,16 @@ mod tests {
     fn the_table_has_every_method_and_the_floor() {
         let mean = RunReport::mean(vec![row(0.7), row(0.8)]);
         let failed = RunReport::failed("full", "model", "no memory".into());
-        let text = table(&Comparison::new(vec![mean, failed], Some(0.5), 100));
+        let counted = Metrics { accuracy: 0.625, ..Metrics::default() };
+        let judged =
+            Judged { rows: 100, majority: Some(0.5), naive_bayes: Some(counted), ..Judged::default() };
+        let text = table(&Comparison::new(vec![mean, failed], judged));
         let lines: Vec<&str> = text.lines().collect();
         assert!(lines[2].contains("75.0 % ± 5.0") && lines[2].contains("| 2.0 % |"), "{text}");
         assert!(
-            lines[3].contains("failed") && lines[4].contains("| (majority class) |       50.0 % |"),
+            lines[3].contains("failed")
+                && lines[4].contains("| (naive Bayes)    |       62.5 % |")
+                && lines[5].contains("| (majority class) |       50.0 % |"),
             "{text}"
         );
     }
@@ -195,7 +204,7 @@ mod tests {
         let generated = Some(TextMetrics { exact_match: 0.25, rouge_l: 0.5, rows: 8 });
         let shots = Some(Shots { asked: 4, rows: 9, fewer: 2, mean: 3.5 });
         let one = RunReport { generated, shots, ..row(0.5) };
-        let text = table(&Comparison::new(vec![one.clone(), row(0.6)], None, 100));
+        let text = table(&Comparison::new(vec![one.clone(), row(0.6)], Judged::default()));
         let lines: Vec<&str> = text.lines().collect();
         assert!(lines[0].contains("| exact match | ROUGE-L | trained |"), "{text}");
         assert!(lines[2].contains("|      25.0 % |   0.500 |   1,000 |"), "{text}");

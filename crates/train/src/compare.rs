@@ -1,7 +1,7 @@
 //! Every method on the same rows, side by side.
 
 use crate::lm_run::LmPrepared;
-use crate::report::{Comparison, RunReport};
+use crate::report::{Comparison, Judged, RunReport};
 use crate::run::Prepared;
 use crate::trainer::{Event, TrainSettings};
 use crate::{Classifier, Error, LanguageModel, Result, Snapshots};
@@ -26,11 +26,8 @@ pub trait Ground {
     /// The model as the user named it.
     fn model_name(&self) -> &str;
 
-    /// The accuracy that needs no model, where there are classes.
-    fn floor(&self) -> Option<f64>;
-
-    /// How many rows the choice rests on.
-    fn judged_rows(&self) -> usize;
+    /// What a comparison on it is judged by.
+    fn judged(&self) -> Judged<'_>;
 
     /// A hash of all rows.
     fn rows(&self) -> String;
@@ -55,12 +52,14 @@ impl Ground for Prepared {
         &self.model_name
     }
 
-    fn floor(&self) -> Option<f64> {
-        Some(self.majority_baseline())
-    }
-
-    fn judged_rows(&self) -> usize {
-        if self.validation.is_empty() { self.test.len() } else { self.validation.len() }
+    fn judged(&self) -> Judged<'_> {
+        Judged {
+            rows: judged_rows(&self.validation, &self.test),
+            labels: &self.labels,
+            test: &self.examples.test,
+            majority: Some(self.majority_baseline()),
+            naive_bayes: self.naive_bayes(),
+        }
     }
 
     fn rows(&self) -> String {
@@ -88,12 +87,8 @@ impl Ground for LmPrepared {
         &self.model_name
     }
 
-    fn floor(&self) -> Option<f64> {
-        None
-    }
-
-    fn judged_rows(&self) -> usize {
-        if self.validation.is_empty() { self.test.len() } else { self.validation.len() }
+    fn judged(&self) -> Judged<'_> {
+        Judged { rows: judged_rows(&self.validation, &self.test), ..Judged::default() }
     }
 
     fn rows(&self) -> String {
@@ -103,6 +98,11 @@ impl Ground for LmPrepared {
     fn snapshots(&self) -> Option<&Snapshots> {
         self.snapshots.as_ref()
     }
+}
+
+/// A choice rests on the rows that chose the epoch, or else on those that are only measured on.
+fn judged_rows<R>(validation: &[R], test: &[R]) -> usize {
+    if validation.is_empty() { test.len() } else { validation.len() }
 }
 
 /// Whoever watches a comparison: it shows progress, and saves what was trained.
@@ -144,7 +144,7 @@ pub fn compare<P: Ground>(
         rows.push(row);
     }
     let unfinished = methods[rows.len()..].iter().map(|method| method.info().name.to_owned()).collect();
-    Comparison { unfinished, ..Comparison::new(rows, prepared.floor(), prepared.judged_rows()) }
+    Comparison { unfinished, ..Comparison::new(rows, prepared.judged()) }
 }
 
 /// The mean of a method's runs over the seeds.

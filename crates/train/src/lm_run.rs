@@ -166,7 +166,7 @@ impl LmPrepared {
         let report = RunReport {
             model: self.model_name.clone(),
             task: Task::LanguageModel,
-            rows: self.fingerprint(),
+            rows_hash: self.fingerprint(),
             trainable_parameters,
             total_parameters,
             train_rows: self.train.len(),

@@ -5,12 +5,13 @@ use crate::data::{Example, Split};
 use crate::features::fit_features;
 use crate::frozen::States;
 use crate::memory::{peak_rss, reset_peak_rss};
+use crate::naive_bayes::naive_bayes;
 use crate::prompting;
-use crate::report::RunReport;
+use crate::report::{Answers, RunReport};
 use crate::rows::Row;
 use crate::snapshot::fingerprint;
-use crate::trainer::{Event, Given, Learner, Outcome, TrainSettings, check_lengths, train};
-use crate::{Result, Score, Snapshots};
+use crate::trainer::{Event, Given, Outcome, TrainSettings, check_lengths, train};
+use crate::{Metrics, Result, Score, Snapshots};
 use offshoot_methods::{MethodConfig, Saves};
 use offshoot_models::{Model, Tokenizer};
 use std::time::{Duration, Instant};
@@ -79,11 +80,12 @@ impl Prepared {
         let outcome = self.fit(classifier, settings, watch)?;
         let start = Instant::now();
         let test = self.measure(classifier, (&self.test, &self.examples.test), settings)?;
+        let (test, answers) = test.unzip();
         let evaluate_seconds = start.elapsed().as_secs_f64();
         let (trainable_parameters, total_parameters) = classifier.sizes();
         let report = RunReport {
             model: self.model_name.clone(),
-            rows: self.fingerprint(),
+            rows_hash: self.fingerprint(),
             trainable_parameters,
             total_parameters,
             train_rows: self.train.len(),
@@ -92,6 +94,7 @@ impl Prepared {
             evaluate_seconds,
             peak_rss_bytes: peak_rss(),
             test,
+            answers,
             ..RunReport::of(&classifier.method, settings)
         };
         Ok(report.with(outcome))
@@ -111,6 +114,12 @@ impl Prepared {
         largest as f64 / rows.len().max(1) as f64
     }
 
+    /// What counting words gives on the test rows, if there are some.
+    pub(crate) fn naive_bayes(&self) -> Option<Metrics> {
+        let Split { train, test, .. } = &self.examples;
+        (!test.is_empty()).then(|| naive_bayes(train, test, self.labels.len()))
+    }
+
     fn fit(
         &self,
         classifier: &mut Classifier,
@@ -122,7 +131,8 @@ impl Prepared {
             Saves::Prompt => {
                 let outcome = prompting::classes::choose(self, classifier, settings, watch)?;
                 let rows = (self.validation.as_slice(), self.examples.validation.as_slice());
-                Ok(Outcome { validation: self.measure(classifier, rows, settings)?, ..outcome })
+                let validation = self.measure(classifier, rows, settings)?.map(|(score, _)| score);
+                Ok(Outcome { validation, ..outcome })
             }
             _ => {
                 let (train_rows, validation) = (&self.train, &self.validation);
@@ -150,8 +160,8 @@ impl Prepared {
                 watch(Event::Step { step: done, steps: rows, loss: f64::NAN });
             })?;
         *classifier = fitted;
-        outcome.validation =
-            self.measure(classifier, (&self.validation, &self.examples.validation), settings)?;
+        let rows = (self.validation.as_slice(), self.examples.validation.as_slice());
+        outcome.validation = self.measure(classifier, rows, settings)?.map(|(score, _)| score);
         Ok(outcome)
     }
 
@@ -160,14 +170,19 @@ impl Prepared {
         classifier: &Classifier,
         (rows, examples): (&[Row], &[Example]),
         settings: &TrainSettings,
-    ) -> Result<Option<Score>> {
+    ) -> Result<Option<(Score, Answers)>> {
         if rows.is_empty() {
             return Ok(None);
         }
-        if let Some(prompt) = &classifier.prompt {
-            return prompting::classes::measure(self, prompt, examples, settings).map(Some);
-        }
-        let cache = self.states.open(classifier, rows.first(), 1)?;
-        classifier.score_known(rows, settings.batch_tokens, &cache).map(Some)
+        let tokens = settings.batch_tokens;
+        let logits = match &classifier.prompt {
+            Some(_) => classifier.ask(&self.tokenizer, examples, tokens, |_| {})?,
+            None => {
+                let cache = self.states.open(classifier, rows.first(), 1)?;
+                classifier.evaluate_known(rows, tokens, &cache, |_| {})?
+            }
+        };
+        let labels: Vec<u32> = rows.iter().map(|row| row.label).collect();
+        Ok(Some((Score::Classes(Metrics::of(&logits, &labels)), Answers::of(&logits, &labels))))
     }
 }

@@ -9,7 +9,7 @@ use crate::classifier::Classifier;
 use crate::data::Example;
 use crate::run::Prepared;
 use crate::trainer::{Event, Outcome, TrainSettings};
-use crate::{Error, Result, Score};
+use crate::{Error, Result};
 use offshoot_core::Rng;
 use offshoot_methods::hard_prompt::Config;
 use offshoot_methods::{MethodConfig, in_context};
@@ -40,22 +40,6 @@ pub(crate) fn choose(
     };
     classifier.prompt = Some(prompt);
     Ok(Outcome { steps, train_seconds: start.elapsed().as_secs_f64(), ..Outcome::default() })
-}
-
-/// Metrics of a prompt on labelled texts.
-///
-/// # Errors
-/// As the model fails on a text.
-pub(crate) fn measure(
-    prepared: &Prepared,
-    prompt: &Prompt,
-    rows: &[Example],
-    settings: &TrainSettings,
-) -> Result<Score> {
-    let (backbone, tokenizer) = (prepared.model.backbone.as_ref(), &prepared.tokenizer);
-    let texts: Vec<String> = rows.iter().map(text_of).collect();
-    let shown = examples::nearest(backbone, tokenizer, prompt, &texts, settings.batch_tokens)?;
-    Ok(Score::Classes(Asker::new(backbone, tokenizer, prompt)?.metrics(rows, &shown)?))
 }
 
 impl Classifier {

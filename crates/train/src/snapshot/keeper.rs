@@ -111,7 +111,7 @@ impl<'a> Keeper<'a> {
         if state.version != VERSION {
             return Err(failed(format!("it is of version {}, not {VERSION}", state.version)));
         }
-        if state.progress.losses.len() as u64 != step {
+        if state.progress.outcome.losses.len() as u64 != step {
             return Err(failed("it is of another step than its name says".into()));
         }
         Ok((state, tensors))

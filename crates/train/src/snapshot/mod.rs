@@ -145,7 +145,7 @@ impl RunSnapshots<'_> {
     /// damaged one is as good as none.
     pub(crate) fn finished(&self, rows: &str) -> Option<RunReport> {
         let report = read_json(&self.folder().join(REPORT)).ok().filter(|_| self.all.resume)?;
-        serde_json::from_value(report).ok().filter(|report: &RunReport| report.rows == rows)
+        serde_json::from_value(report).ok().filter(|report: &RunReport| report.rows_hash == rows)
     }
 }
 

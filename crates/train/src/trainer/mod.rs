@@ -82,6 +82,8 @@ pub struct Outcome {
     pub train_seconds: f64,
     /// Seconds of each epoch's training.
     pub epoch_seconds: Vec<f64>,
+    /// The mean loss of every step.
+    pub losses: Vec<f64>,
     /// Mean loss of the last ten steps.
     pub final_loss: f64,
     /// The validation metrics of the epoch that was kept.
@@ -126,7 +128,10 @@ pub fn train<L: Learner>(
     let cache = cache(learner, &given, &settings, &plan)?;
     let mut run = Run::new(learner, given.train.len(), &settings, cache);
     if let Some(found) = found {
-        watch(Event::Resumed { step: found.progress.losses.len() as u64, damaged: found.damaged.clone() });
+        watch(Event::Resumed {
+            step: found.progress.outcome.losses.len() as u64,
+            damaged: found.damaged.clone(),
+        });
         run.resume(learner, found)?;
     }
     run.epochs(learner, &given, keeper, watch)?;

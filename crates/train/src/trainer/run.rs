@@ -19,8 +19,6 @@ pub(crate) struct Progress {
     pub(crate) epochs: usize,
     /// Steps that are done of the epoch at hand.
     pub(crate) steps: usize,
-    /// The mean loss of every step so far.
-    pub(crate) losses: Vec<f64>,
     /// What is reported, as far as it is known.
     pub(crate) outcome: Outcome,
 }
@@ -31,7 +29,7 @@ impl Progress {
         let steps = rows.div_ceil(settings.batch);
         let fits = self.epochs <= settings.epochs
             && self.steps <= steps
-            && self.losses.len() == self.epochs * steps + self.steps
+            && self.outcome.losses.len() == self.epochs * steps + self.steps
             && self.outcome.epoch_seconds.len() <= self.epochs + 1
             && [0, self.epochs].contains(&self.outcome.epochs.len());
         if fits { Ok(()) } else { Err(Error::invalid("the unfinished run's state contradicts itself")) }
@@ -70,7 +68,7 @@ impl<'a> Run<'a> {
 
     /// Goes on from a state on disk.
     pub(super) fn resume<L: Learner>(&mut self, learner: &mut L, found: Found) -> Result<()> {
-        let steps = found.progress.losses.len() as u64;
+        let steps = found.progress.outcome.losses.len() as u64;
         learner.params_mut().restore(&found.values)?;
         self.optimizer = AdamW::resumed(learner.params(), found.moments, steps)?;
         (self.progress, self.best) = (found.progress, found.best);
@@ -112,11 +110,11 @@ impl<'a> Run<'a> {
         watch: &mut dyn FnMut(Event),
     ) -> Result<f64> {
         let (start, before) = (Instant::now(), self.begin_epoch());
-        let first = self.progress.losses.len() - self.progress.steps;
+        let first = self.progress.outcome.losses.len() - self.progress.steps;
         for indices in &steps[self.progress.steps.min(steps.len())..] {
             let rows: Vec<&L::Row> = indices.iter().map(|&i| &rows[i]).collect();
             let loss = self.step(learner, &rows)?;
-            self.progress.losses.push(loss);
+            self.progress.outcome.losses.push(loss);
             self.progress.steps += 1;
             self.spent(before + start.elapsed().as_secs_f64());
             watch(Event::Step { step: self.optimizer.steps(), steps: self.steps, loss });
@@ -124,7 +122,7 @@ impl<'a> Run<'a> {
                 keeper.after(self, learner, self.steps)?;
             }
         }
-        Ok(mean(&self.progress.losses[first..]))
+        Ok(mean(&self.progress.outcome.losses[first..]))
     }
 
     /// The seconds that the epoch at hand has taken already, in a run that was interrupted.
@@ -223,7 +221,7 @@ impl<'a> Run<'a> {
 
     /// Puts the best epoch's values back.
     pub(super) fn finish<L: Learner>(self, learner: &mut L) -> Result<Outcome> {
-        let (losses, mut outcome) = (self.progress.losses, self.progress.outcome);
+        let mut outcome = self.progress.outcome;
         outcome.best_epoch = self.progress.epochs;
         if let Some(values) = &self.best {
             learner.params_mut().restore(values)?;
@@ -233,7 +231,7 @@ impl<'a> Run<'a> {
         outcome.depth = self.cache.depth();
         outcome.steps = self.optimizer.steps();
         outcome.train_seconds = outcome.epoch_seconds.iter().sum();
-        outcome.final_loss = mean(&losses[losses.len().saturating_sub(10)..]);
+        outcome.final_loss = mean(&outcome.losses[outcome.losses.len().saturating_sub(10)..]);
         Ok(outcome)
     }
 }

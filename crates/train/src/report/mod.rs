@@ -1,5 +1,13 @@
 //! What a run and a comparison report, as one JSON object each.
 
+mod answers;
+mod bootstrap;
+mod comparison;
+
+pub use answers::Answers;
+pub use bootstrap::Difference;
+pub use comparison::{Comparison, Judged, Shown};
+
 use crate::trainer::{Outcome, TrainSettings};
 use crate::{MemoryPlan, Score, Shots, TextMetrics};
 use offshoot_methods::MethodConfig;
@@ -30,7 +38,7 @@ pub struct RunReport {
     /// Values of the model with its adapter and head.
     pub total_parameters: usize,
     /// A hash of the rows, as they were tokenised and split: runs with the same one can be compared.
-    pub rows: String,
+    pub rows_hash: String,
     /// Rows trained on.
     pub train_rows: usize,
     /// Rows tested on.
@@ -60,6 +68,12 @@ pub struct RunReport {
     /// What it was to be, part by part, in a run that trains.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub planned: Option<MemoryPlan>,
+    /// The training loss, averaged over spans of steps of one length: its curve.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub curve: Vec<Point>,
+    /// Metrics on the validation rows after every epoch.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub validations: Vec<Score>,
     /// Mean training loss of the last ten steps.
     pub final_loss: f64,
     /// The epoch that was kept.
@@ -70,6 +84,9 @@ pub struct RunReport {
     pub validation: Option<Score>,
     /// Metrics on the test rows.
     pub test: Option<Score>,
+    /// What it said of each test row, where there are classes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answers: Option<Answers>,
     /// Of what a language model writes for test rows, where that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub generated: Option<TextMetrics>,
@@ -87,20 +104,27 @@ pub struct RunReport {
     pub error: Option<String>,
 }
 
-/// A comparison.
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct Comparison {
-    /// One row per method, in the order they were asked for.
-    pub rows: Vec<RunReport>,
-    /// Share of the most frequent class among the test rows: the floor, where there are classes.
-    pub majority_baseline: Option<f64>,
-    /// The method to use, if any run succeeded.
-    pub recommended: Option<String>,
-    /// Why.
-    pub reason: String,
-    /// The methods that were not run to their end, because the comparison was stopped.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub unfinished: Vec<String>,
+/// A point of a curve.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Point {
+    /// The last step of the span.
+    pub step: u64,
+    /// The mean loss in it.
+    pub loss: f64,
+}
+
+/// Points of a curve at most: more than are seen on a screen tell nothing.
+const POINTS: usize = 200;
+
+fn curve(losses: &[f64]) -> Vec<Point> {
+    let span = losses.len().div_ceil(POINTS).max(1);
+    let mean = |losses: &[f64]| losses.iter().sum::<f64>() / losses.len() as f64;
+    let last = |index: usize| (index * span + span).min(losses.len()) as u64;
+    losses
+        .chunks(span)
+        .enumerate()
+        .map(|(index, span)| Point { step: last(index), loss: mean(span) })
+        .collect()
 }
 
 impl RunReport {
@@ -128,6 +152,8 @@ impl RunReport {
             tokens_per_second: outcome.tokens as f64 / outcome.train_seconds.max(1e-9),
             epoch_seconds: outcome.epoch_seconds,
             planned: Some(outcome.plan).filter(|plan| plan.total() > 0),
+            curve: curve(&outcome.losses),
+            validations: outcome.epochs,
             final_loss: outcome.final_loss,
             best_epoch: outcome.best_epoch,
             validation: outcome.validation,
@@ -160,10 +186,19 @@ impl RunReport {
             validation: Score::mean(&runs.iter().filter_map(|r| r.validation).collect::<Vec<_>>()),
             test: Score::mean(&runs.iter().filter_map(|r| r.test).collect::<Vec<_>>()),
             generated: TextMetrics::mean(&runs.iter().filter_map(|r| r.generated).collect::<Vec<_>>()),
+            // These are of one run each.
+            curve: Vec::new(),
+            validations: Vec::new(),
+            answers: None,
             seed: None,
             seeds: runs,
             ..first
         }
+    }
+
+    /// The runs behind a row: its own, or one a seed.
+    pub fn runs(&self) -> &[RunReport] {
+        if self.seeds.is_empty() { std::slice::from_ref(self) } else { &self.seeds }
     }
 
     /// Half the distance between the best and the worst test accuracy over the seeds.
@@ -181,116 +216,30 @@ impl RunReport {
     }
 }
 
-impl Comparison {
-    /// Puts rows together and recommends a method: of those whose accuracy is within one standard error of
-    /// the best, the one with the fewest trained values, and of these the fastest. `judged_rows` is the
-    /// number of rows that the accuracy was measured on.
-    pub fn new(rows: Vec<RunReport>, majority_baseline: Option<f64>, judged_rows: usize) -> Self {
-        let (recommended, reason) = recommend(&rows, majority_baseline.unwrap_or(0.0), judged_rows);
-        Self { rows, majority_baseline, recommended, reason, unfinished: Vec::new() }
-    }
-}
-
-/// Language models have no accuracy: the lowest loss is recommended.
-fn lowest_loss(rows: &[RunReport]) -> (Option<String>, String) {
-    let judged = rows.iter().filter_map(|row| row.judged().map(|(score, on)| (row, score.loss(), on)));
-    match judged.min_by(|a, b| a.1.total_cmp(&b.1)) {
-        Some((row, loss, on)) => {
-            (Some(row.method.clone()), format!("a loss of {loss:.4} on the {on} rows, the lowest"))
-        }
-        None => (None, "no method could be run".into()),
-    }
-}
-
-fn recommend(rows: &[RunReport], floor: f64, judged_rows: usize) -> (Option<String>, String) {
-    let judged: Vec<(&RunReport, f64, &str)> = rows
-        .iter()
-        .filter_map(|row| row.judged().and_then(|(m, on)| Some((row, m.accuracy()?, on))))
-        .collect();
-    if judged.is_empty() {
-        return lowest_loss(rows);
-    }
-    let Some(best) = judged.iter().max_by(|a, b| a.1.total_cmp(&b.1)) else {
-        return (None, "no method could be run".into());
-    };
-    let error = (best.1 * (1.0 - best.1) / judged_rows.max(1) as f64).sqrt();
-    let close = judged.iter().filter(|row| row.1 >= best.1 - error);
-    let cost = |row: &RunReport| (row.trainable_parameters, row.train_seconds);
-    let Some(choice) =
-        close.min_by(|a, b| cost(a.0).partial_cmp(&cost(b.0)).unwrap_or(std::cmp::Ordering::Equal))
-    else {
-        return (None, "no method could be run".into());
-    };
-    let share = choice.0.trainable_parameters as f64 / choice.0.total_parameters.max(1) as f64;
-    let found = format!("{} on the {} rows", percent(choice.1), choice.2);
-    let trained = format!("{} of the parameters trained", percent(share));
-    let mut reason = match choice.0.method == best.0.method {
-        true => format!("{found}, the best, and {trained}"),
-        false => format!(
-            "{found}, within one standard error ({}) of the best ({}, {}), and {trained}, the fewest of those",
-            percent(error),
-            best.0.method,
-            percent(best.1)
-        ),
-    };
-    if choice.1 <= floor {
-        reason.push_str("; but no method is above the majority class: look at the data");
-    }
-    (Some(choice.0.method.clone()), reason)
-}
-
-/// A share for people: with as many digits as tell it from zero.
-fn percent(share: f64) -> String {
-    let digits = if share == 0.0 || share >= 0.001 { 1 } else { 3 };
-    format!("{:.digits$} %", 100.0 * share)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Metrics;
 
-    fn row(method: &str, accuracy: f64, parameters: usize, seconds: f64) -> RunReport {
-        RunReport {
-            method: method.into(),
-            test: Some(Score::Classes(Metrics { accuracy, ..Metrics::default() })),
-            trainable_parameters: parameters,
-            total_parameters: 1000,
-            train_seconds: seconds,
-            ..RunReport::default()
-        }
-    }
-
-    #[test]
-    fn recommends_the_smallest_of_those_that_are_as_good_as_the_best() {
-        let rows = vec![row("full", 0.82, 1000, 9.0), row("lora", 0.815, 10, 5.0), row("head", 0.7, 1, 1.0)];
-        let comparison = Comparison::new(rows, Some(0.5), 1000);
-        assert_eq!(comparison.recommended.as_deref(), Some("lora"), "{}", comparison.reason);
-        assert!(comparison.reason.contains("within one standard error (1.2 %) of the best (full, 82.0 %)"));
-    }
-
-    #[test]
-    fn says_when_the_best_is_also_the_smallest() {
-        let comparison =
-            Comparison::new(vec![row("full", 0.6, 1000, 9.0), row("head", 0.8, 0, 1.0)], Some(0.5), 100);
-        assert_eq!(
-            comparison.reason,
-            "80.0 % on the test rows, the best, and 0.0 % of the parameters trained"
-        );
-    }
-
-    #[test]
-    fn says_when_nothing_beats_the_floor_or_nothing_ran() {
-        assert!(Comparison::new(vec![row("head", 0.5, 1, 1.0)], Some(0.5), 100).reason.contains("majority"));
-        let failed = RunReport::failed("lora", "m", "no memory".into());
-        assert_eq!(Comparison::new(vec![failed], Some(0.5), 100).recommended, None);
+    fn row(accuracy: f64, seconds: f64) -> RunReport {
+        let test = Some(Score::Classes(crate::Metrics { accuracy, ..Default::default() }));
+        RunReport { test, train_seconds: seconds, ..RunReport::default() }
     }
 
     #[test]
     fn means_and_spread_over_seeds() {
-        let mean = RunReport::mean(vec![row("lora", 0.8, 10, 1.0), row("lora", 0.9, 10, 3.0)]);
+        let mean = RunReport::mean(vec![row(0.8, 1.0), row(0.9, 3.0)]);
         assert!((mean.test.unwrap().accuracy().unwrap() - 0.85).abs() < 1e-12 && mean.train_seconds == 2.0);
         assert!((mean.spread().unwrap() - 0.05).abs() < 1e-12);
-        assert_eq!(mean.seeds.len(), 2);
+        assert_eq!((mean.seeds.len(), mean.runs().len(), row(0.1, 1.0).runs().len()), (2, 2, 1));
+    }
+
+    #[test]
+    fn a_curve_has_few_points_and_every_step() {
+        let losses: Vec<f64> = (1..=451).map(f64::from).collect();
+        let curve = curve(&losses);
+        assert_eq!((curve.len(), curve[0], curve[150].step), (151, Point { step: 3, loss: 2.0 }, 451));
+        assert_eq!(curve[150].loss, 451.0);
+        assert_eq!(super::curve(&[5.0]), [Point { step: 1, loss: 5.0 }]);
+        assert!(super::curve(&[]).is_empty());
     }
 }

@@ -1,0 +1,372 @@
+//! Several methods side by side, and which of them to use.
+
+use super::bootstrap::{Difference, difference};
+use super::{Answers, RunReport};
+use crate::data::Example;
+use crate::{Metrics, Score};
+use serde::{Deserialize, Serialize};
+
+/// Rows of each kind that a person is shown.
+const SHOWN: usize = 12;
+/// Characters of their texts.
+const TEXT: usize = 400;
+
+/// A comparison.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Comparison {
+    /// One row per method, in the order they were asked for.
+    pub rows: Vec<RunReport>,
+    /// The names of the classes, where there are classes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<String>,
+    /// The class of each test row: the place of its name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub test_labels: Vec<u32>,
+    /// Share of the most frequent class among the test rows: the floor, where there are classes.
+    pub majority_baseline: Option<f64>,
+    /// What counting words gives, with no model at all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub naive_bayes: Option<Metrics>,
+    /// How far each method is from the most accurate one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub differences: Vec<Difference>,
+    /// The test rows to whose own class the methods gave the least, the hardest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub hardest: Vec<Shown>,
+    /// The test rows that the methods answer most differently.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub disputed: Vec<Shown>,
+    /// The method to use, if any run succeeded.
+    pub recommended: Option<String>,
+    /// Why.
+    pub reason: String,
+    /// The methods that were not run to their end, because the comparison was stopped.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unfinished: Vec<String>,
+}
+
+/// A test row with what the methods said of it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Shown {
+    /// Its line in the file.
+    pub line: usize,
+    /// Its text, cut.
+    pub text: String,
+    /// Its class.
+    pub label: u32,
+    /// The class that each method chose, with the method.
+    pub answers: Vec<(String, u32)>,
+}
+
+/// What a comparison is judged by.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Judged<'a> {
+    /// How many rows the choice rests on.
+    pub rows: usize,
+    /// The names of the classes, where there are classes.
+    pub labels: &'a [String],
+    /// The test rows, where there are classes.
+    pub test: &'a [Example],
+    /// Share of the most frequent class.
+    pub majority: Option<f64>,
+    /// What counting words gives.
+    pub naive_bayes: Option<Metrics>,
+}
+
+impl Comparison {
+    /// Puts rows together and recommends a method: the one with the fewest trained values, and of these the
+    /// fastest, that is not really worse than the best. Where rows were answered one by one, a paired bootstrap
+    /// says which are; else one standard error of the best accuracy does.
+    pub fn new(rows: Vec<RunReport>, judged: Judged<'_>) -> Self {
+        let test_labels: Vec<u32> = judged.test.iter().map(|row| row.label).collect();
+        let differences = differences(&rows, &test_labels);
+        let (recommended, reason) = recommend(&rows, &differences, &judged);
+        let (hardest, disputed) = to_look_at(&rows, judged.test);
+        Self {
+            rows,
+            labels: judged.labels.to_vec(),
+            test_labels,
+            majority_baseline: judged.majority,
+            naive_bayes: judged.naive_bayes,
+            differences,
+            hardest,
+            disputed,
+            recommended,
+            reason,
+            unfinished: Vec::new(),
+        }
+    }
+}
+
+/// The share of a method's runs that were right, row by row.
+fn right(row: &RunReport, labels: &[u32]) -> Option<Vec<f64>> {
+    let answers: Vec<&Answers> = row.runs().iter().filter_map(|run| run.answers.as_ref()).collect();
+    if answers.is_empty() || labels.is_empty() || answers.iter().any(|a| a.classes.len() != labels.len()) {
+        return None;
+    }
+    let share = |(at, &label): (usize, &u32)| {
+        answers.iter().filter(|a| a.classes[at] == label).count() as f64 / answers.len() as f64
+    };
+    Some(labels.iter().enumerate().map(share).collect())
+}
+
+/// Each method against the most accurate one.
+fn differences(rows: &[RunReport], labels: &[u32]) -> Vec<Difference> {
+    let known: Vec<(&str, Vec<f64>)> =
+        rows.iter().filter_map(|row| Some((row.method.as_str(), right(row, labels)?))).collect();
+    let sum = |right: &[f64]| right.iter().sum::<f64>();
+    let Some((best, best_right)) = known.iter().max_by(|a, b| sum(&a.1).total_cmp(&sum(&b.1))) else {
+        return Vec::new();
+    };
+    let others = known.iter().filter(|(method, _)| method != best);
+    others.map(|(method, right)| difference((method, right), (best, best_right))).collect()
+}
+
+/// The hardest rows and the most disputed ones, by the first run of each method.
+fn to_look_at(rows: &[RunReport], test: &[Example]) -> (Vec<Shown>, Vec<Shown>) {
+    let known: Vec<(&str, &Answers)> = rows
+        .iter()
+        .filter_map(|row| Some((row.method.as_str(), row.runs().first()?.answers.as_ref()?)))
+        .filter(|(_, answers)| answers.classes.len() == test.len() && answers.right.len() == test.len())
+        .collect();
+    if known.is_empty() {
+        return (Vec::new(), Vec::new());
+    }
+    let easy = |row: usize| known.iter().map(|(_, a)| f64::from(a.right[row])).sum::<f64>();
+    // The fewer share the commonest answer, the more it is disputed; equals are told apart by how hard they are.
+    let agreed = |row: usize| {
+        let same = |class| known.iter().filter(|(_, a)| a.classes[row] == class).count();
+        let most = known.iter().map(|(_, a)| same(a.classes[row])).max().unwrap_or(0);
+        most as f64 + easy(row) / (2 * known.len()) as f64
+    };
+    let shown = |row: usize| Shown {
+        line: test[row].line,
+        text: cut(&test[row]),
+        label: test[row].label,
+        answers: known.iter().map(|(method, a)| ((*method).to_owned(), a.classes[row])).collect(),
+    };
+    let lowest = |by: &dyn Fn(usize) -> f64| {
+        let mut ranked: Vec<(f64, usize)> = (0..test.len()).map(|row| (by(row), row)).collect();
+        ranked.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        ranked.into_iter().take(SHOWN).map(|(_, row)| shown(row)).collect()
+    };
+    (lowest(&easy), if known.len() > 1 { lowest(&agreed) } else { Vec::new() })
+}
+
+/// The beginning of a text.
+fn cut(row: &Example) -> String {
+    let text = match &row.pair {
+        Some(pair) => format!("{} / {pair}", row.text),
+        None => row.text.clone(),
+    };
+    match text.char_indices().nth(TEXT) {
+        Some((end, _)) => format!("{}…", text[..end].trim_end()),
+        None => text,
+    }
+}
+
+/// Language models have no accuracy: the lowest loss is recommended.
+fn lowest_loss(rows: &[RunReport]) -> (Option<String>, String) {
+    let judged = rows.iter().filter_map(|row| row.judged().map(|(score, on)| (row, score.loss(), on)));
+    match judged.min_by(|a, b| a.1.total_cmp(&b.1)) {
+        Some((row, loss, on)) => {
+            (Some(row.method.clone()), format!("a loss of {loss:.4} on the {on} rows, the lowest"))
+        }
+        None => (None, "no method could be run".into()),
+    }
+}
+
+/// A method that may be recommended: its accuracy, on which rows.
+struct Candidate<'a> {
+    row: &'a RunReport,
+    accuracy: f64,
+    on: &'static str,
+}
+
+fn candidates<'a>(rows: &'a [RunReport], differences: &[Difference]) -> Vec<Candidate<'a>> {
+    let score = |row: &'a RunReport| -> Option<(Score, &'static str)> {
+        if differences.is_empty() { row.judged() } else { row.test.map(|score| (score, "test")) }
+    };
+    rows.iter()
+        .filter_map(|row| {
+            let (score, on) = score(row)?;
+            Some(Candidate { row, accuracy: score.accuracy()?, on })
+        })
+        .collect()
+}
+
+fn recommend(
+    rows: &[RunReport],
+    differences: &[Difference],
+    judged: &Judged<'_>,
+) -> (Option<String>, String) {
+    let candidates = candidates(rows, differences);
+    let named = differences.first().map(|difference| difference.best.as_str());
+    let by_accuracy = || candidates.iter().max_by(|a, b| a.accuracy.total_cmp(&b.accuracy));
+    let Some(best) = candidates.iter().find(|c| Some(c.row.method.as_str()) == named).or_else(by_accuracy)
+    else {
+        return lowest_loss(rows);
+    };
+    let error = (best.accuracy * (1.0 - best.accuracy) / judged.rows.max(1) as f64).sqrt();
+    let as_good = |candidate: &&Candidate<'_>| match differences
+        .iter()
+        .find(|difference| difference.method == candidate.row.method)
+    {
+        Some(difference) => !difference.is_real(),
+        None => candidate.accuracy >= best.accuracy - error,
+    };
+    let cost = |candidate: &Candidate<'_>| (candidate.row.trainable_parameters, candidate.row.train_seconds);
+    let cheaper = |a: &&Candidate<'_>, b: &&Candidate<'_>| {
+        cost(a).partial_cmp(&cost(b)).unwrap_or(std::cmp::Ordering::Equal)
+    };
+    let choice = candidates.iter().filter(as_good).min_by(cheaper).unwrap_or(best);
+    let difference = differences.iter().find(|difference| difference.method == choice.row.method);
+    let mut reason = reason(choice, best, difference, error);
+    let floor = judged.majority.unwrap_or(0.0);
+    if choice.accuracy <= floor {
+        reason.push_str("; but no method is above the majority class: look at the data");
+    } else if let Some(counted) = judged.naive_bayes.filter(|counted| choice.accuracy <= counted.accuracy) {
+        let counted = percent(counted.accuracy);
+        reason.push_str(&format!("; but counting words, without a model, is right in {counted}"));
+    }
+    (Some(choice.row.method.clone()), reason)
+}
+
+/// Why a method is recommended, in a sentence.
+fn reason(
+    choice: &Candidate<'_>,
+    best: &Candidate<'_>,
+    difference: Option<&Difference>,
+    error: f64,
+) -> String {
+    let share = choice.row.trainable_parameters as f64 / choice.row.total_parameters.max(1) as f64;
+    let found = format!("{} on the {} rows", percent(choice.accuracy), choice.on);
+    let trained = format!("{} of the parameters trained", percent(share));
+    let the_best = format!("{}, {}", best.row.method, percent(best.accuracy));
+    match difference {
+        _ if choice.row.method == best.row.method => format!("{found}, the best, and {trained}"),
+        Some(difference) => format!(
+            "{found}, not really worse than the best ({the_best}; the difference is between {} and {} points, \
+             paired bootstrap), and {trained}, the fewest of those",
+            points(difference.low),
+            points(difference.high)
+        ),
+        None => format!(
+            "{found}, within one standard error ({}) of the best ({the_best}), and {trained}, the fewest of those",
+            percent(error)
+        ),
+    }
+}
+
+/// A difference of shares, with its sign.
+fn points(share: f64) -> String {
+    format!("{:+.1}", 100.0 * share)
+}
+
+/// A share for people: with as many digits as tell it from zero.
+fn percent(share: f64) -> String {
+    let digits = if share == 0.0 || share >= 0.001 { 1 } else { 3 };
+    format!("{:.digits$} %", 100.0 * share)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(method: &str, accuracy: f64, parameters: usize, seconds: f64) -> RunReport {
+        RunReport {
+            method: method.into(),
+            test: Some(Score::Classes(Metrics { accuracy, ..Metrics::default() })),
+            trainable_parameters: parameters,
+            total_parameters: 1000,
+            train_seconds: seconds,
+            ..RunReport::default()
+        }
+    }
+
+    fn compared(rows: Vec<RunReport>, count: usize) -> Comparison {
+        Comparison::new(rows, Judged { rows: count, majority: Some(0.5), ..Judged::default() })
+    }
+
+    #[test]
+    fn recommends_the_smallest_of_those_that_are_as_good_as_the_best() {
+        let rows = vec![row("full", 0.82, 1000, 9.0), row("lora", 0.815, 10, 5.0), row("head", 0.7, 1, 1.0)];
+        let comparison = compared(rows, 1000);
+        assert_eq!(comparison.recommended.as_deref(), Some("lora"), "{}", comparison.reason);
+        assert!(comparison.reason.contains("within one standard error (1.2 %) of the best (full, 82.0 %)"));
+    }
+
+    #[test]
+    fn says_when_the_best_is_also_the_smallest() {
+        let comparison = compared(vec![row("full", 0.6, 1000, 9.0), row("head", 0.8, 0, 1.0)], 100);
+        assert_eq!(
+            comparison.reason,
+            "80.0 % on the test rows, the best, and 0.0 % of the parameters trained"
+        );
+    }
+
+    #[test]
+    fn says_when_nothing_beats_the_floor_or_nothing_ran() {
+        assert!(compared(vec![row("head", 0.5, 1, 1.0)], 100).reason.contains("majority"));
+        let failed = RunReport::failed("lora", "m", "no memory".into());
+        assert_eq!(compared(vec![failed], 100).recommended, None);
+    }
+
+    fn test_rows(count: usize) -> Vec<Example> {
+        let row = |line| Example { text: format!("text {line}"), pair: None, label: line as u32 % 2, line };
+        (0..count).map(row).collect()
+    }
+
+    /// A method that is wrong in these rows, in each of its runs.
+    fn answered(method: &str, parameters: usize, test: &[Example], wrong: &[usize]) -> RunReport {
+        let run = |seed| {
+            let right = |row: usize| !wrong.contains(&row);
+            let answers = Answers {
+                classes: (0..test.len()).map(|row| test[row].label ^ u32::from(!right(row))).collect(),
+                right: (0..test.len()).map(|row| if right(row) { 0.9 } else { 0.2 }).collect(),
+            };
+            let accuracy = 1.0 - wrong.len() as f64 / test.len() as f64;
+            RunReport { seed: Some(seed), answers: Some(answers), ..row(method, accuracy, parameters, 1.0) }
+        };
+        RunReport::mean(vec![run(0), run(1)])
+    }
+
+    #[test]
+    fn a_difference_that_rows_do_not_show_to_be_real_does_not_count() {
+        let test = test_rows(200);
+        let wrong = |count: usize| (0..count).map(|i| 7 * i % 200).collect::<Vec<_>>();
+        let rows = vec![
+            answered("full", 900, &test, &wrong(20)),
+            answered("lora", 10, &test, &wrong(22)),
+            answered("head", 1, &test, &wrong(60)),
+        ];
+        let labels = ["bad".to_owned(), "good".to_owned()];
+        let judged = Judged { rows: 200, labels: &labels, test: &test, ..Judged::default() };
+        let comparison = Comparison::new(rows, judged);
+        let real: Vec<(&str, bool)> =
+            comparison.differences.iter().map(|d| (d.method.as_str(), d.is_real())).collect();
+        assert_eq!(real, [("lora", false), ("head", true)]);
+        assert_eq!(comparison.recommended.as_deref(), Some("lora"));
+        assert!(comparison.reason.contains("not really worse than the best (full, 90.0 %"));
+    }
+
+    #[test]
+    fn the_rows_to_look_at_are_those_that_are_missed_and_those_that_are_disputed() {
+        let test = test_rows(40);
+        let rows = vec![
+            answered("a", 1, &test, &[3, 9]),
+            answered("b", 2, &test, &[3, 11]),
+            answered("c", 3, &test, &[3]),
+        ];
+        let comparison = Comparison::new(rows, Judged { rows: 40, test: &test, ..Judged::default() });
+        assert_eq!(comparison.hardest[0].line, 3);
+        assert_eq!(comparison.hardest.len(), SHOWN);
+        let disputed: Vec<usize> = comparison.disputed[..2].iter().map(|row| row.line).collect();
+        assert_eq!(disputed, [9, 11]);
+        assert_eq!(comparison.disputed[0].answers, [("a".into(), 0), ("b".into(), 1), ("c".into(), 1)]);
+        let long = Example { text: "ä".repeat(1000), pair: None, label: 0, line: 1 };
+        assert_eq!(cut(&long).chars().count(), TEXT + 1);
+    }
+}
