@@ -20,6 +20,7 @@ pub(crate) fn run(args: &[String]) -> Result<ExitCode> {
     step("docs", docs)?;
     licences()?;
     real_files();
+    browser();
     check("doc tests", &["test", "--workspace", "--doc"])?;
     check("golden cases", &GOLDEN)?;
     tests()
@@ -56,6 +57,28 @@ fn real_files() {
             eprintln!("{error:#}\nthe tests on {} will say that they did not run", asset.place);
         }
     }
+}
+
+/// A browser for the test of the report's page, which says that it did not run where there is none.
+fn browser() {
+    let there =
+        |name: &str| Command::new(name).arg("--version").output().is_ok_and(|ran| ran.status.success());
+    if ["chromium", "chromium-browser", "google-chrome"].iter().any(|name| there(name)) {
+        return;
+    }
+    let install = || {
+        execute(apt(&["update", "-qq"]))?;
+        execute(apt(&["install", "-y", "-qq", "--no-install-recommends", "chromium"]))
+    };
+    if let Err(error) = step("browser", install) {
+        eprintln!("{error:#}\nthe test of the report's page will say that it did not run");
+    }
+}
+
+fn apt(args: &[&str]) -> Command {
+    let mut command = Command::new("apt-get");
+    command.args(args).env("DEBIAN_FRONTEND", "noninteractive");
+    command
 }
 
 /// The test programs, under nextest where it is installed.

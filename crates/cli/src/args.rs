@@ -1,7 +1,7 @@
 //! The command line as a whole.
 
 use crate::commands::{
-    chat, compare, evaluate, export, generate, inspect, merge, methods, models, predict, train,
+    chat, compare, evaluate, export, generate, inspect, merge, methods, models, predict, report, train,
 };
 use clap::{ArgAction, Parser, Subcommand};
 
@@ -31,6 +31,8 @@ pub(crate) enum Command {
     Compare(Box<compare::Args>),
     /// Train one method and save the adapter
     Train(Box<train::Args>),
+    /// Make a page of comparisons and runs that exist
+    Report(report::Args),
     /// Measure an adapter on labelled rows
     Evaluate(evaluate::Args),
     /// Give rows a label, with probabilities
@@ -64,6 +66,7 @@ impl Command {
             Self::Inspect(args) => args.json,
             Self::Merge(args) => args.json,
             Self::Export(args) => args.json,
+            Self::Report(_) => false,
             Self::Methods(args) => args.json,
             Self::Models(args) => args.json,
         }

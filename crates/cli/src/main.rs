@@ -15,6 +15,7 @@ mod interrupt;
 mod language;
 mod log;
 mod output;
+mod pages;
 mod predictions;
 mod profile;
 mod progress;

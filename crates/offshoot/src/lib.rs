@@ -27,6 +27,7 @@
 //!
 //! let recipe = Recipe {
 //!     task: Task::Classification,
+//!     seeds: Vec::new(),
 //!     model: ModelRecipe { name: folder.display().to_string(), ..ModelRecipe::default() },
 //!     data: DataRecipe::new(rows),
 //!     train: TrainSettings { epochs: 40, lr: Some(0.02), ..TrainSettings::default() },
@@ -89,5 +90,7 @@ pub use offshoot_core as core;
 pub use offshoot_methods as methods;
 /// Models in the Hugging Face layout, tokenizers, the hub.
 pub use offshoot_models as models;
+/// A comparison as a page, and its plots.
+pub use offshoot_report as report;
 /// Data, training, comparison, saved adapters.
 pub use offshoot_train as train;

@@ -86,6 +86,7 @@ impl Prepared {
         let report = RunReport {
             model: self.model_name.clone(),
             rows_hash: self.fingerprint(),
+            labels: self.labels.clone(),
             trainable_parameters,
             total_parameters,
             train_rows: self.train.len(),

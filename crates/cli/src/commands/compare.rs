@@ -5,6 +5,7 @@ use crate::briefing;
 use crate::console::Console;
 use crate::flags::{RunFlags, UnfinishedFlags, method_names};
 use crate::output::OutputFolder;
+use crate::pages;
 use crate::progress::{self, RunProgress};
 use crate::results;
 use crate::session::Session;
@@ -138,9 +139,18 @@ fn run_all<P: Keep>(
 ) -> Result<()> {
     let seeds = if recipe.seeds.is_empty() { vec![recipe.train.seed] } else { recipe.seeds.clone() };
     let mut show = Show::new(&session.console, prepared, recipe, output, &seeds);
-    let comparison = train::compare(prepared, &recipe.methods, &recipe.train, &seeds, &mut show);
+    let mut comparison = train::compare(prepared, &recipe.methods, &recipe.train, &seeds, &mut show);
     drop(show);
+    let place = output.path().display();
+    for row in &mut comparison.rows {
+        let method = &row.method;
+        row.command = format!(
+            "offshoot compare --recipe {place}/recipe.toml --methods {method} --output {place}-{method}"
+        );
+    }
     output.write_json("report.json", &comparison)?;
+    let data = recipe.data.path.file_name().unwrap_or_default().to_string_lossy();
+    pages::write(output, &comparison, &data)?;
     if !comparison.unfinished.is_empty() {
         return Err(stopped(&comparison, unfinished, session));
     }
@@ -202,7 +212,9 @@ fn conclude(comparison: &Comparison, output: &OutputFolder, task: Task, session:
             Task::Classification => format!("offshoot predict FILE --adapter {folder}"),
             Task::LanguageModel => format!("offshoot generate --adapter {folder} PROMPT"),
         };
-        console.show(&format!("\nreport.json, recipe.toml and the adapters are in {place}. Use one with"))?;
+        console.show(&format!(
+            "\nreport.html, report.json, recipe.toml and the adapters are in {place}. Use one with"
+        ))?;
         console.show(&format!("  {next}"))?;
     }
     console.json(comparison)?;

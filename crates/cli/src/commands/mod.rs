@@ -11,6 +11,7 @@ pub(crate) mod merge;
 pub(crate) mod methods;
 pub(crate) mod models;
 pub(crate) mod predict;
+pub(crate) mod report;
 pub(crate) mod train;
 mod train_text;
 
@@ -25,6 +26,7 @@ use anyhow::Result;
 pub(crate) fn run(command: &Command, session: &Session) -> Result<()> {
     match command {
         Command::Compare(args) => compare::run(args, session),
+        Command::Report(args) => report::run(args, session),
         Command::Train(args) => train::run(args, session),
         Command::Evaluate(args) => evaluate::run(args, session),
         Command::Predict(args) => predict::run(args, session),

@@ -92,6 +92,7 @@ fn train(args: &Args, session: &Session) -> Result<()> {
         fit(&mut classifier, &recipe, &prepared, progress).map_err(|error| unfinished.failed(error))?;
     let report = RunReport {
         adapter_bytes: adapters::save(output.path(), &classifier, &prepared, &recipe)?,
+        command: again(output.path()),
         ..report
     };
     output.write("recipe.toml", &recipe.to_toml()?)?;
@@ -137,6 +138,12 @@ fn start(args: &Args, recipe: &Recipe, prepared: &Prepared, session: &Session) -
         [method] => Ok(Classifier::new(&prepared.model, method, prepared.labels.len(), seed)?),
         methods => bail!("this recipe has {} methods; choose one with --method", methods.len()),
     }
+}
+
+/// What repeats a run.
+pub(super) fn again(output: &Path) -> String {
+    let place = output.display();
+    format!("offshoot train --recipe {place}/recipe.toml --output {place}-again")
 }
 
 /// How a run is shown.

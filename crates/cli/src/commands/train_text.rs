@@ -1,6 +1,6 @@
 //! `offshoot train --task language-model`: one method grown on a language model.
 
-use super::train::{Args, keep_base, progress};
+use super::train::{Args, again, keep_base, progress};
 use crate::adapters;
 use crate::briefing;
 use crate::output::OutputFolder;
@@ -41,6 +41,7 @@ pub(super) fn train(args: &Args, mut recipe: Recipe, session: &Session) -> Resul
     briefing::kept(&prepared.states).iter().for_each(|line| session.console.say(line));
     let report = RunReport {
         adapter_bytes: adapters::save_text(output.path(), &grown, &prepared, &recipe)?,
+        command: again(output.path()),
         ..report
     };
     output.write("recipe.toml", &recipe.to_toml()?)?;

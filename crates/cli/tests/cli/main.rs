@@ -3,6 +3,7 @@
 
 mod asking;
 mod bad_input;
+mod browser;
 mod commands;
 mod interrupted;
 mod language;

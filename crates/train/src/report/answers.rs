@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 /// Answers to rows, in their order.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Answers {
+    /// The class of each row.
+    pub labels: Vec<u32>,
     /// The class that was chosen.
     pub classes: Vec<u32>,
     /// The probability that the row's own class was given, to four digits.
@@ -19,15 +21,16 @@ impl Answers {
             softmax(row).get(label as usize).map_or(0.0, |p| (p * 1e4).round() as f32 / 1e4)
         };
         Self {
+            labels: labels.to_vec(),
             classes: logits.iter().map(|row| argmax(row) as u32).collect(),
             right: logits.iter().zip(labels).map(own).collect(),
         }
     }
 
     /// How often rows of a class (first index) were taken for a class (second index).
-    pub fn confusion(&self, labels: &[u32], classes: usize) -> Vec<Vec<usize>> {
+    pub fn confusion(&self, classes: usize) -> Vec<Vec<usize>> {
         let mut counts = vec![vec![0; classes]; classes];
-        for (&label, &answer) in labels.iter().zip(&self.classes) {
+        for (&label, &answer) in self.labels.iter().zip(&self.classes) {
             if let Some(count) = counts.get_mut(label as usize).and_then(|row| row.get_mut(answer as usize)) {
                 *count += 1;
             }
@@ -45,6 +48,6 @@ mod tests {
         let answers = Answers::of(&[vec![0.0, 2.0], vec![1.0, 0.0], vec![0.0, 3.0]], &[1, 1, 0]);
         assert_eq!(answers.classes, [1, 0, 1]);
         assert_eq!(answers.right, [0.8808, 0.2689, 0.0474]);
-        assert_eq!(answers.confusion(&[1, 1, 0], 2), [[0, 1], [1, 1]]);
+        assert_eq!(answers.confusion(2), [[0, 1], [1, 1]]);
     }
 }

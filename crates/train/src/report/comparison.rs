@@ -20,9 +20,6 @@ pub struct Comparison {
     /// The names of the classes, where there are classes.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<String>,
-    /// The class of each test row: the place of its name.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub test_labels: Vec<u32>,
     /// Share of the most frequent class among the test rows: the floor, where there are classes.
     pub majority_baseline: Option<f64>,
     /// What counting words gives, with no model at all.
@@ -80,14 +77,12 @@ impl Comparison {
     /// fastest, that is not really worse than the best. Where rows were answered one by one, a paired bootstrap
     /// says which are; else one standard error of the best accuracy does.
     pub fn new(rows: Vec<RunReport>, judged: Judged<'_>) -> Self {
-        let test_labels: Vec<u32> = judged.test.iter().map(|row| row.label).collect();
-        let differences = differences(&rows, &test_labels);
+        let differences = differences(&rows);
         let (recommended, reason) = recommend(&rows, &differences, &judged);
         let (hardest, disputed) = to_look_at(&rows, judged.test);
         Self {
             rows,
             labels: judged.labels.to_vec(),
-            test_labels,
             majority_baseline: judged.majority,
             naive_bayes: judged.naive_bayes,
             differences,
@@ -98,30 +93,66 @@ impl Comparison {
             unfinished: Vec::new(),
         }
     }
-}
 
-/// The share of a method's runs that were right, row by row.
-fn right(row: &RunReport, labels: &[u32]) -> Option<Vec<f64>> {
-    let answers: Vec<&Answers> = row.runs().iter().filter_map(|run| run.answers.as_ref()).collect();
-    if answers.is_empty() || labels.is_empty() || answers.iter().any(|a| a.classes.len() != labels.len()) {
-        return None;
+    /// Several comparisons as one; of one, itself. Methods are told apart by the names that they have by now.
+    pub fn merged(mut parts: Vec<Self>) -> Self {
+        if parts.len() == 1 {
+            return parts.remove(0);
+        }
+        let majority = shared(&parts, |part| part.majority_baseline);
+        let naive_bayes = shared(&parts, |part| part.naive_bayes);
+        let rows: Vec<RunReport> = parts.into_iter().flat_map(|part| part.rows).collect();
+        let labels = rows.first().map(|row| row.labels.clone()).unwrap_or_default();
+        let tested = rows.iter().map(|row| row.test_rows).max().unwrap_or(0);
+        Self::new(rows, Judged { rows: tested, labels: &labels, majority, naive_bayes, test: &[] })
     }
-    let share = |(at, &label): (usize, &u32)| {
-        answers.iter().filter(|a| a.classes[at] == label).count() as f64 / answers.len() as f64
-    };
-    Some(labels.iter().enumerate().map(share).collect())
 }
 
-/// Each method against the most accurate one.
-fn differences(rows: &[RunReport], labels: &[u32]) -> Vec<Difference> {
-    let known: Vec<(&str, Vec<f64>)> =
-        rows.iter().filter_map(|row| Some((row.method.as_str(), right(row, labels)?))).collect();
-    let sum = |right: &[f64]| right.iter().sum::<f64>();
-    let Some((best, best_right)) = known.iter().max_by(|a, b| sum(&a.1).total_cmp(&sum(&b.1))) else {
+/// What those comparisons that say it say alike.
+fn shared<T: PartialEq>(parts: &[Comparison], of: fn(&Comparison) -> Option<T>) -> Option<T> {
+    let first = parts.iter().find_map(of)?;
+    parts.iter().filter_map(of).all(|other| other == first).then_some(first)
+}
+
+/// What a method said of each test row, over all its runs.
+struct Known<'a> {
+    method: &'a str,
+    labels: &'a [u32],
+    /// The share of its runs that were right.
+    right: Vec<f64>,
+}
+
+impl<'a> Known<'a> {
+    fn of(row: &'a RunReport) -> Option<Self> {
+        let answers: Vec<&Answers> = row.runs().iter().filter_map(|run| run.answers.as_ref()).collect();
+        let labels = answers.first()?.labels.as_slice();
+        let alike = |a: &&Answers| a.labels == labels && a.classes.len() == labels.len();
+        if labels.is_empty() || !answers.iter().all(alike) {
+            return None;
+        }
+        let share = |(at, &label): (usize, &u32)| {
+            answers.iter().filter(|a| a.classes[at] == label).count() as f64 / answers.len() as f64
+        };
+        let right = labels.iter().enumerate().map(share).collect();
+        Some(Self { method: &row.method, labels, right })
+    }
+
+    fn sum(&self) -> f64 {
+        self.right.iter().sum()
+    }
+}
+
+/// Each method against the most accurate one, of those that answered the rows that most of them answered.
+fn differences(rows: &[RunReport]) -> Vec<Difference> {
+    let mut known: Vec<Known<'_>> = rows.iter().filter_map(Known::of).collect();
+    let shared = |labels: &[u32]| known.iter().filter(|other| other.labels == labels).count();
+    let Some(labels) = known.iter().map(|one| one.labels).max_by_key(|labels| shared(labels)) else {
         return Vec::new();
     };
-    let others = known.iter().filter(|(method, _)| method != best);
-    others.map(|(method, right)| difference((method, right), (best, best_right))).collect()
+    known.retain(|one| one.labels == labels);
+    let Some(best) = known.iter().max_by(|a, b| a.sum().total_cmp(&b.sum())) else { return Vec::new() };
+    let others = known.iter().filter(|other| other.method != best.method);
+    others.map(|other| difference((other.method, &other.right), (best.method, &best.right))).collect()
 }
 
 /// The hardest rows and the most disputed ones, by the first run of each method.
@@ -186,8 +217,15 @@ struct Candidate<'a> {
 }
 
 fn candidates<'a>(rows: &'a [RunReport], differences: &[Difference]) -> Vec<Candidate<'a>> {
+    let compared = |row: &RunReport| {
+        differences.iter().any(|difference| [&difference.method, &difference.best].contains(&&row.method))
+    };
     let score = |row: &'a RunReport| -> Option<(Score, &'static str)> {
-        if differences.is_empty() { row.judged() } else { row.test.map(|score| (score, "test")) }
+        if differences.is_empty() {
+            row.judged()
+        } else {
+            row.test.filter(|_| compared(row)).map(|s| (s, "test"))
+        }
     };
     rows.iter()
         .filter_map(|row| {
@@ -324,6 +362,7 @@ mod tests {
         let run = |seed| {
             let right = |row: usize| !wrong.contains(&row);
             let answers = Answers {
+                labels: test.iter().map(|row| row.label).collect(),
                 classes: (0..test.len()).map(|row| test[row].label ^ u32::from(!right(row))).collect(),
                 right: (0..test.len()).map(|row| if right(row) { 0.9 } else { 0.2 }).collect(),
             };
@@ -350,6 +389,23 @@ mod tests {
         assert_eq!(real, [("lora", false), ("head", true)]);
         assert_eq!(comparison.recommended.as_deref(), Some("lora"));
         assert!(comparison.reason.contains("not really worse than the best (full, 90.0 %"));
+    }
+
+    #[test]
+    fn comparisons_on_the_same_rows_become_one() {
+        let test = test_rows(200);
+        let part = |row| Comparison::new(vec![row], Judged { majority: Some(0.5), ..Judged::default() });
+        let wrong: Vec<usize> = (0..90).collect();
+        let parts = vec![part(answered("a", 9, &test, &[3])), part(answered("b", 2, &test, &wrong))];
+        let merged = Comparison::merged(parts);
+        assert_eq!((merged.rows.len(), merged.majority_baseline), (2, Some(0.5)));
+        assert!(merged.differences[0].is_real() && merged.recommended.as_deref() == Some("a"));
+        // Other rows are not comparable one by one.
+        let elsewhere = part(answered("c", 1, &test[..100], &[]));
+        let merged = Comparison::merged(vec![merged, elsewhere]);
+        let compared: Vec<&str> = merged.differences.iter().map(|d| d.method.as_str()).collect();
+        assert_eq!((merged.rows.len(), compared), (3, vec!["b"]));
+        assert_eq!(merged.recommended.as_deref(), Some("a"), "c is more accurate, on easier rows");
     }
 
     #[test]

@@ -43,6 +43,12 @@ pub struct RunReport {
     pub train_rows: usize,
     /// Rows tested on.
     pub test_rows: usize,
+    /// The names of the classes, where there are classes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<String>,
+    /// What repeats the run.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub command: String,
     /// Passes over the training rows.
     pub epochs: usize,
     /// Optimizer steps.

@@ -1,0 +1,177 @@
+//! The plots. The only module that knows the library that draws them.
+
+use kuva::backend::svg::SvgBackend;
+use kuva::plot::LabelStyle;
+use kuva::plot::line::LinePlot;
+use kuva::plot::scatter::ScatterPlot;
+use kuva::render::layout::{Layout, TickFormat};
+use kuva::render::plots::Plot;
+use kuva::render::render::render_multiple;
+use kuva::render::theme::Theme;
+use offshoot_train::{Comparison, RunReport, Score};
+use std::sync::Arc;
+
+/// Colours that a page sets for light and dark; alone, a file shows the second one.
+const TEXT: &str = "var(--text, #1a1a1a)";
+const GRID: &str = "var(--grid, #dddddd)";
+const ACCENT: &str = "var(--accent, #0b6e4f)";
+const OTHER: &str = "var(--other, #8a8a8a)";
+const BARS: &str = "var(--bars, #c4c6c8)";
+const PAPER: &str = "var(--paper, #ffffff)";
+
+/// A drawing with what it shows.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Figure {
+    /// The name of its file, without the ending.
+    pub name: String,
+    /// What it shows.
+    pub title: String,
+    /// How to read it.
+    pub caption: String,
+    /// The drawing.
+    pub svg: String,
+}
+
+/// Quality against each of what it costs, and how each method learnt.
+pub fn plots(comparison: &Comparison) -> Vec<Figure> {
+    let costs = [
+        Cost {
+            name: "parameters",
+            axis: "trained parameters",
+            of: |row| Some(row.trainable_parameters.max(1) as f64),
+        },
+        Cost { name: "time", axis: "seconds of training", of: |row| Some(row.train_seconds.max(0.1)) },
+        Cost { name: "memory", axis: "peak memory, MB", of: |row| Some(row.peak_rss_bytes? as f64 / 1e6) },
+    ];
+    let against = costs.iter().filter_map(|cost| against(comparison, cost));
+    against.chain(comparison.rows.iter().filter_map(learning)).collect()
+}
+
+/// What a method costs.
+struct Cost {
+    name: &'static str,
+    axis: &'static str,
+    of: fn(&RunReport) -> Option<f64>,
+}
+
+/// A method in a plot.
+struct Mark<'a> {
+    method: &'a str,
+    cost: f64,
+    quality: f64,
+    /// Half of the interval that holds the true quality 95 times in 100.
+    error: f64,
+}
+
+fn mark<'a>(row: &'a RunReport, cost: &Cost) -> Option<Mark<'a>> {
+    let (quality, error) = quality(row)?;
+    Some(Mark { method: &row.method, cost: (cost.of)(row)?, quality, error })
+}
+
+/// The accuracy in percent, or the loss; with what test rows alone leave open, or seeds if that is more.
+fn quality(row: &RunReport) -> Option<(f64, f64)> {
+    let score: Score = row.test.or(row.validation)?;
+    let Some(accuracy) = score.accuracy() else { return Some((score.loss(), 0.0)) };
+    let sampling = 1.96 * (accuracy * (1.0 - accuracy) / row.test_rows.max(1) as f64).sqrt();
+    Some((100.0 * accuracy, 100.0 * sampling.max(row.spread().unwrap_or(0.0))))
+}
+
+fn against(comparison: &Comparison, cost: &Cost) -> Option<Figure> {
+    let marks: Vec<Mark<'_>> = comparison.rows.iter().filter_map(|row| mark(row, cost)).collect();
+    if marks.is_empty() {
+        return None;
+    }
+    let classes = comparison.majority_baseline.is_some();
+    let (what, axis) = if classes { ("Accuracy", "accuracy, %") } else { ("Loss", "loss") };
+    let (plots, layout) = scatter(&marks, comparison.recommended.as_deref(), (cost.axis, axis));
+    let bars = if classes { " Bars hold the true accuracy 95 times in 100." } else { "" };
+    let none = if cost.name == "parameters" { " What trains nothing stands at 1." } else { "" };
+    let name = format!("quality-{}", cost.name);
+    Some(Figure {
+        svg: draw(&name, plots, layout),
+        name,
+        title: format!("{what} against {}", cost.axis),
+        caption: format!("The recommended method is filled in colour.{bars}{none}"),
+    })
+}
+
+fn scatter(marks: &[Mark<'_>], recommended: Option<&str>, (x, y): (&str, &str)) -> (Vec<Plot>, Layout) {
+    let color = |mark: &Mark<'_>| if Some(mark.method) == recommended { ACCENT } else { OTHER };
+    let plot = ScatterPlot::new()
+        .with_data(marks.iter().map(|mark| (mark.cost, mark.quality)))
+        .with_y_err(marks.iter().map(|mark| mark.error))
+        .with_colors(marks.iter().map(color))
+        .with_color(BARS)
+        .with_size(5.0)
+        .with_labels(marks.iter().map(|mark| mark.method))
+        .with_label_style(LabelStyle::Repel);
+    let plots = vec![Plot::Scatter(plot)];
+    let layout = Layout::auto_from_plots(&plots)
+        .with_width(900.0)
+        .with_height(430.0)
+        .with_log_x()
+        // A mark at the edge would be cut in half.
+        .with_x_axis_max(1.6 * marks.iter().map(|mark| mark.cost).fold(1.0, f64::max))
+        .with_x_tick_format(TickFormat::Custom(Arc::new(short)))
+        .with_x_label(x)
+        .with_y_label(y);
+    (plots, layout)
+}
+
+/// `20`, `10k`, `5M`
+fn short(number: f64) -> String {
+    match number {
+        n if n >= 1e6 => format!("{}M", n / 1e6),
+        n if n >= 1e3 => format!("{}k", n / 1e3),
+        n => format!("{n}"),
+    }
+}
+
+/// The loss of a method's first run, and what the validation rows said after each epoch.
+fn learning(row: &RunReport) -> Option<Figure> {
+    let run = row.runs().first().filter(|run| run.curve.len() > 1)?;
+    let last = run.curve.last()?.step as f64;
+    let trained = LinePlot::new()
+        .with_data(run.curve.iter().map(|point| (point.step as f64, point.loss)))
+        .with_color(OTHER)
+        .with_stroke_width(1.5);
+    let epochs = run.validations.len().max(1) as f64;
+    let at = |epoch: usize| last * (epoch + 1) as f64 / epochs;
+    let validated = ScatterPlot::new()
+        .with_data(run.validations.iter().enumerate().map(|(epoch, score)| (at(epoch), score.loss())))
+        .with_color(ACCENT)
+        .with_size(4.0);
+    let plots = vec![Plot::Line(trained), Plot::Scatter(validated)];
+    let layout = Layout::auto_from_plots(&plots)
+        .with_width(320.0)
+        .with_height(220.0)
+        .with_x_label("step")
+        .with_y_label("loss");
+    let name = file_name(&format!("curve-{}", row.method));
+    let svg = draw(&name, plots, layout);
+    Some(Figure { name, title: row.method.clone(), caption: String::new(), svg })
+}
+
+/// A name that is one on every file system: a method's may hold the folder that it is from.
+fn file_name(name: &str) -> String {
+    name.chars().map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' }).collect()
+}
+
+fn draw(name: &str, plots: Vec<Plot>, layout: Layout) -> String {
+    let theme = Theme {
+        background: "none".into(),
+        axis_color: TEXT.into(),
+        grid_color: GRID.into(),
+        tick_color: TEXT.into(),
+        text_color: TEXT.into(),
+        legend_bg: PAPER.into(),
+        legend_border: GRID.into(),
+        ..Theme::light()
+    };
+    let scene = render_multiple(plots, layout.with_theme(theme));
+    let size = format!(r#"width="{}" height="{}""#, scene.width, scene.height);
+    let view = format!(r#"viewBox="0 0 {} {}" role="img""#, scene.width, scene.height);
+    // A drawing takes the width that it is given, and on one page with others its parts have names of their own.
+    let svg = SvgBackend::new().render_scene(&scene).replacen(&size, &view, 1);
+    svg.replace("id=\"", &format!("id=\"{name}-")).replace("url(#", &format!("url(#{name}-"))
+}
