@@ -21,7 +21,7 @@ pub(crate) fn listen(stop: &Stop, console: &Console) -> Result<()> {
                 std::process::exit(128 + signal);
             }
             stop.ask();
-            console.say("stopping after this step; once more stops at once");
+            console.say("stopping after the step at hand; once more stops at once");
         }
     });
     Ok(())

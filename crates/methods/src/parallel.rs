@@ -15,7 +15,7 @@ pub const INFO: Info = Info {
     name: "parallel",
     summary: "bottlenecks beside the feed-forward network",
     paper: "He et al. 2021, https://arxiv.org/abs/2110.04366",
-    // The factor 4 on the output already multiplies a step's effect: LoRA's rate, not more.
+    // The factor 4 on the output already multiplies a step's effect: hardly more than LoRA's rate.
     learning_rate: 1e-3,
     saves: Saves::AdapterHub,
     starts_as_identity: true,

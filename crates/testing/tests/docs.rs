@@ -1,6 +1,7 @@
 //! What holds the book in `docs/` together.
 #![allow(clippy::unwrap_used, reason = "a helper of a test fails the test")]
 
+use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -75,8 +76,45 @@ fn every_link_image_and_include_leads_to_a_file() {
     assert!(links > all.len(), "{links} links in {} pages: are they found at all?", all.len());
 }
 
+/// A method's settings with their defaults, as its page has them.
+fn settings(method: &str) -> String {
+    let config = offshoot_methods::MethodConfig::named(method).unwrap();
+    // Through text: an f32 of 0.1 is 0.1 there, and not the f64 next to it.
+    let settings: Value = serde_json::from_str(&serde_json::to_string(&config).unwrap()).unwrap();
+    let rows: Vec<String> = settings
+        .as_object()
+        .unwrap()
+        .iter()
+        .filter(|(key, _)| *key != "method")
+        .map(|(key, value)| match value {
+            Value::Null => format!("| `{key}` | unset |\n"),
+            value => format!("| `{key}` | `{value}` |\n"),
+        })
+        .collect();
+    match rows.is_empty() {
+        true => "It has no settings.\n".to_owned(),
+        false => format!("\n| setting | default |\n| --- | --- |\n{}\n", rows.concat()),
+    }
+}
+
+/// With OFFSHOOT_WRITE_DOCS set, the tables in the pages are written anew before they are checked.
+fn write_settings() {
+    for info in offshoot_methods::MethodConfig::ALL {
+        let path = book().join("methods").join(format!("{}.md", info.name));
+        let text = read(&path);
+        let mark = format!("<!-- settings: {} -->\n", info.name);
+        let (before, rest) = text.split_once(&mark).unwrap();
+        let (_, after) = rest.split_once("<!-- /settings -->").unwrap();
+        let table = settings(info.name);
+        fs::write(path, format!("{before}{mark}{table}<!-- /settings -->{after}")).unwrap();
+    }
+}
+
 #[test]
 fn every_method_has_a_page_with_its_settings_and_its_drawing() {
+    if std::env::var_os("OFFSHOOT_WRITE_DOCS").is_some() {
+        write_settings();
+    }
     let listed = contents();
     for info in offshoot_methods::MethodConfig::ALL {
         let path = book().join("methods").join(format!("{}.md", info.name));
@@ -84,8 +122,7 @@ fn every_method_has_a_page_with_its_settings_and_its_drawing() {
         let text = read(&path);
         for wanted in [
             format!("# {}\n", info.name),
-            format!("\n<!-- settings: {} -->\n", info.name),
-            "\n<!-- /settings -->\n".to_owned(),
+            format!("\n<!-- settings: {} -->\n{}<!-- /settings -->\n", info.name, settings(info.name)),
             "](../drawings/".to_owned(),
         ] {
             assert!(text.contains(&wanted), "{} lacks {wanted:?}", path.display());

@@ -1,5 +1,6 @@
 //! Every method on the same rows, side by side.
 
+use crate::frozen::States;
 use crate::lm_run::LmPrepared;
 use crate::report::{Comparison, Judged, RunReport};
 use crate::run::Prepared;
@@ -34,6 +35,9 @@ pub trait Ground {
 
     /// The states of unfinished runs, if they are kept.
     fn snapshots(&self) -> Option<&Snapshots>;
+
+    /// What is kept of frozen blocks.
+    fn states(&self) -> &States;
 }
 
 impl Ground for Prepared {
@@ -69,6 +73,10 @@ impl Ground for Prepared {
     fn snapshots(&self) -> Option<&Snapshots> {
         self.snapshots.as_ref()
     }
+
+    fn states(&self) -> &States {
+        &self.states
+    }
 }
 
 impl Ground for LmPrepared {
@@ -97,6 +105,10 @@ impl Ground for LmPrepared {
 
     fn snapshots(&self) -> Option<&Snapshots> {
         self.snapshots.as_ref()
+    }
+
+    fn states(&self) -> &States {
+        &self.states
     }
 }
 
@@ -168,6 +180,9 @@ fn run<P: Ground>(
     settings: &TrainSettings,
     watcher: &mut dyn Watcher<P::Grown>,
 ) -> Result<RunReport> {
+    if prepared.snapshots().is_some_and(|all| all.stop.asked()) {
+        return Err(Error::Stopped { step: 0, steps: 0 });
+    }
     watcher.begin(method, settings.seed);
     let states = prepared.snapshots().map(|all| all.of(method.info().name, settings.seed));
     if let Some(report) = states.as_ref().and_then(|states| states.finished(&prepared.rows())) {

@@ -3,6 +3,7 @@
 use crate::adapters;
 use crate::briefing;
 use crate::console::Console;
+use crate::failure::Usage;
 use crate::flags::{RunFlags, UnfinishedFlags, method_names};
 use crate::output::OutputFolder;
 use crate::pages;
@@ -83,9 +84,8 @@ fn compare(args: &Args, session: &Session) -> Result<()> {
     let folder = session.model_folder(&recipe.model.name, recipe.model.pickles)?;
     let (mut prepared, briefing) = train::prepare(&recipe, &folder, session.started)?;
     prepared.states = States::new(Limits::of(&recipe.train, output.path()), true);
-    let asks = prepared.model.backbone.output_head().is_some();
-    if !chosen && !asks {
-        leave_out(&mut recipe, "this model has no output head to ask", session);
+    if !chosen && prepared.model.backbone.output_head().is_none() {
+        leave_out(&mut recipe, asks, "this model has no output head to ask", session);
     }
     recipe.methods.iter_mut().for_each(|method| method.resolve(prepared.model.backbone.shape()));
     session.console.say(&briefing::lines(&prepared, &briefing, &args.run.model.dtype)?);
@@ -109,11 +109,17 @@ fn compare_text(
     recipe.data.instruct.layout = Some(briefing.layout);
     recipe.data.date = prepared.tools.date();
     // Methods that only have a meaning for classes would be rows of failures.
-    let classifies =
-        |method: &MethodConfig| method.saves() == Saves::Features || method.info().name == "head";
+    if chosen && recipe.methods.iter().any(classifies) {
+        leave_out(&mut recipe, classifies, "there are no classes", session);
+    }
     recipe.methods.retain(|method| !classifies(method));
+    if recipe.methods.is_empty() {
+        bail!(Usage(
+            "none of these methods has a meaning for a language model; see `offshoot methods`".into()
+        ));
+    }
     if !chosen && briefing.layout == Layout::Text {
-        leave_out(&mut recipe, "plain text has no prompt to write around", session);
+        leave_out(&mut recipe, asks, "plain text has no prompt to write around", session);
     }
     recipe.methods.iter_mut().for_each(|method| method.resolve(prepared.model.backbone.shape()));
     session.console.say(&briefing::text_lines(&prepared, &briefing));
@@ -141,6 +147,7 @@ fn run_all<P: Keep>(
     let mut show = Show::new(&session.console, prepared, recipe, output, &seeds);
     let mut comparison = train::compare(prepared, &recipe.methods, &recipe.train, &seeds, &mut show);
     drop(show);
+    briefing::kept(prepared.states()).iter().for_each(|line| session.console.say(line));
     let place = output.path().display();
     for row in &mut comparison.rows {
         let method = &row.method;
@@ -190,12 +197,21 @@ impl Keep for LmPrepared {
     }
 }
 
-/// Of all methods, those that ask in words have no meaning where nothing can be asked, and why that is so.
-fn leave_out(recipe: &mut Recipe, reason: &str, session: &Session) {
-    let asks = |method: &MethodConfig| method.saves() == Saves::Prompt;
-    let out: Vec<&str> = recipe.methods.iter().filter(|m| asks(m)).map(|m| m.info().name).collect();
+/// Leaves out methods that have no meaning here, and says why.
+fn leave_out(recipe: &mut Recipe, which: fn(&MethodConfig) -> bool, reason: &str, session: &Session) {
+    let out: Vec<&str> = recipe.methods.iter().filter(|m| which(m)).map(|m| m.info().name).collect();
     session.console.say(&format!("left out: {} ({reason})", out.join(", ")));
-    recipe.methods.retain(|method| !asks(method));
+    recipe.methods.retain(|method| !which(method));
+}
+
+/// Whether a method asks in words.
+fn asks(method: &MethodConfig) -> bool {
+    method.saves() == Saves::Prompt
+}
+
+/// Whether a method only has a meaning for classes.
+fn classifies(method: &MethodConfig) -> bool {
+    method.saves() == Saves::Features || method.info().name == "head"
 }
 
 fn conclude(comparison: &Comparison, output: &OutputFolder, task: Task, session: &Session) -> Result<()> {

@@ -15,7 +15,7 @@ pub(crate) struct ModelFlags {
     #[arg(long, value_name = "FOLDER|ID")]
     pub(crate) model: Option<String>,
 
-    /// What stands for a text: cls, mean or pooler [default: what the model's files say]
+    /// What stands for a text: cls, mean, last or pooler [default: what the model's files say]
     #[arg(long)]
     pub(crate) pooling: Option<Pooling>,
 

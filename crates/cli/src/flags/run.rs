@@ -86,10 +86,26 @@ impl RunFlags {
         for assignment in &self.overrides {
             recipe.set(assignment).map_err(|error| Usage(error.to_string()))?;
         }
+        if let (Task::LanguageModel, Some(flag)) = (recipe.task, self.for_classes()) {
+            bail!(Usage(format!(
+                "{flag} is for classification; rows for a language model are laid out by --layout"
+            )));
+        }
         if recipe.task == Task::Classification && self.written.given() {
             bail!(Usage("--generate is for language models; add --task language-model".into()));
         }
         Ok(recipe)
+    }
+
+    /// A flag that was given and only has a meaning where rows are labelled texts.
+    fn for_classes(&self) -> Option<&'static str> {
+        let given = [
+            ("--text", self.columns.text.is_some()),
+            ("--text-pair", self.columns.text_pair.is_some()),
+            ("--label", self.labels.label.is_some()),
+            ("--where", !self.labels.filters.is_empty()),
+        ];
+        given.iter().find(|(_, given)| *given).map(|(flag, _)| *flag)
     }
 
     /// Whether it is said where the rows are.

@@ -85,7 +85,12 @@ fn an_interrupt_stops_after_a_step_and_says_how_to_go_on() {
             &format!("{output}/checkpoints/lora-seed0/step-2"),
         );
         assert_eq!(ran.code, Some(130), "{ran:?}");
-        for words in ["once more stops at once", "stopped at step ", " of 300", "train --resume --output"] {
+        for words in [
+            "after the step at hand; once more stops at once",
+            "stopped at step ",
+            " of 300",
+            "train --resume --output",
+        ] {
             assert!(ran.stderr.contains(words), "`{words}` is not in {}", ran.stderr);
         }
         assert!(!ran.stderr.contains("error"), "{}", ran.stderr);

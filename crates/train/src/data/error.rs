@@ -39,7 +39,9 @@ pub enum Error {
         reason: String,
     },
     /// Rows that cannot be used.
-    #[error("{0}\ncorrect them, or leave them out with `skip_bad_rows = true`")]
+    #[error(
+        "{0}\ncorrect them, or leave them out: train with --set data.load.skip_bad_rows=true, a language model with data.instruct.skip_bad_rows=true"
+    )]
     Rows(Problems),
     /// A file without a row.
     #[error("{0} holds no rows")]

@@ -117,13 +117,17 @@ impl States {
     /// # Errors
     /// As the model fails on a token of the row.
     pub fn open<L: Learner>(&self, learner: &L, row: Option<&L::Row>, times: usize) -> Result<Cache<'_>> {
-        let pays = self.limits.total > 0 && (self.shared || times > 1);
-        let depth = match row.filter(|_| pays) {
+        let depth = match row.filter(|_| self.keep(times)) {
             Some(row) => Depth::of(learner, row)?,
             None => Depth::Nothing,
         };
         self.store().want(depth.levels());
         Ok(Cache { states: Some(self), depth, limits: self.limits.clone() })
+    }
+
+    /// Whether anything is kept of rows that a run reads so many times.
+    pub(crate) fn keep(&self, times: usize) -> bool {
+        self.limits.total > 0 && (self.shared || times > 1)
     }
 
     /// Bytes in memory and in the file.

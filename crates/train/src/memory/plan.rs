@@ -4,7 +4,7 @@ use super::probe::Costs;
 use super::system::{code_bytes, own_bytes};
 use crate::frozen::Depth;
 use crate::rows::Tokens;
-use crate::trainer::{Learner, TrainSettings};
+use crate::trainer::{Given, Learner, TrainSettings};
 use crate::{Error, Result};
 use offshoot_core::{Backbone, logits_bytes};
 use serde::{Deserialize, Serialize};
@@ -48,12 +48,8 @@ impl MemoryPlan {
     /// # Errors
     /// [`Error::Invalid`] if the limit is too small, with the smallest that would do; as the model fails on a
     /// row.
-    pub fn new<L: Learner>(
-        learner: &L,
-        rows: &[L::Row],
-        validates: bool,
-        settings: &TrainSettings,
-    ) -> Result<Self> {
+    pub fn new<L: Learner>(learner: &L, given: &Given<'_, L::Row>, settings: &TrainSettings) -> Result<Self> {
+        let (rows, validates) = (given.train, !given.validation.is_empty());
         let Some(first) = rows.first() else { return Ok(Self::default()) };
         let mut lengths: Vec<usize> = rows.iter().map(|row| row.ids().len()).collect();
         lengths.sort_unstable_by(|a, b| b.cmp(a));
@@ -62,7 +58,7 @@ impl MemoryPlan {
         let slack = if settings.memory.is_some() { TIGHT } else { LOOSE };
         let needs = Needs { costs, batch: settings.batch, lengths, model: Sizes::of(learner), slack };
         let whole =
-            Self { cache: cached(learner, rows, depth, settings), ..Self::standing(learner, validates) };
+            Self { cache: cached(learner, given, depth, settings), ..Self::standing(learner, validates) };
         let Some(limit) = settings.memory else {
             return Ok(whole.with(&needs, settings.batch_tokens, settings.recompute));
         };
@@ -141,11 +137,12 @@ fn weights(backbone: &dyn Backbone) -> (u64, u64) {
 }
 
 /// Bytes of all outputs that may be kept in memory.
-fn cached<L: Learner>(learner: &L, rows: &[L::Row], depth: Depth, settings: &TrainSettings) -> u64 {
+fn cached<L: Learner>(learner: &L, given: &Given<'_, L::Row>, depth: Depth, settings: &TrainSettings) -> u64 {
     let most = settings.cache_memory.min(settings.cache_limit);
-    if settings.epochs == 1 {
+    if !given.states.is_some_and(|states| states.keep(settings.epochs)) {
         return 0;
     }
+    let rows = given.train;
     let tokens: usize = rows.iter().map(|row| row.ids().len()).sum();
     let kept = match depth {
         Depth::Nothing => 0,

@@ -118,7 +118,7 @@ pub fn train<L: Learner>(
     let rows = (given.train, given.validation);
     let keeper = given.snapshots.clone().map(|snapshots| Keeper::new(snapshots, learner, rows, settings));
     let found = keeper.as_ref().map(Keeper::latest).transpose()?.flatten();
-    let plan = MemoryPlan::new(learner, given.train, !given.validation.is_empty(), settings)?;
+    let plan = MemoryPlan::new(learner, &given, settings)?;
     watch(Event::Planned(plan));
     let mut settings = plan.settings(settings);
     if let Some(found) = &found {
