@@ -5,7 +5,7 @@ use crate::profile::Profile;
 use crate::text::{bytes, count, percent, seconds};
 use indicatif::ProgressBar;
 use offshoot::models::hub;
-use offshoot::train::{Event, MemoryPlan, Score};
+use offshoot::train::{Event, MemoryPlan, Score, Track};
 use std::time::{Duration, Instant};
 
 const RUN: &str = "{prefix}  {bar:28} {pos}/{len}  {msg}  {elapsed}, {eta} left";
@@ -35,6 +35,7 @@ pub(crate) struct RunProgress {
     lines: bool,
     started: Instant,
     profile: Option<Profile>,
+    track: Option<Track>,
 }
 
 impl RunProgress {
@@ -42,7 +43,17 @@ impl RunProgress {
     pub(crate) fn new(console: &Console, name: String, epochs: usize, lines: bool) -> Self {
         let bar = console.bar(0, RUN).with_prefix(name.clone());
         let (lines, started) = (lines || !console.is_live(), Instant::now());
-        Self { console: console.clone(), bar, name, epochs, epoch: 0, lines, started, profile: None }
+        Self {
+            console: console.clone(),
+            bar,
+            name,
+            epochs,
+            epoch: 0,
+            lines,
+            started,
+            profile: None,
+            track: None,
+        }
     }
 
     /// Says where the time went, when the run is done.
@@ -51,7 +62,18 @@ impl RunProgress {
         self
     }
 
+    /// Notes what happens in files.
+    pub(crate) fn tracked(mut self, track: Track) -> Self {
+        self.track = Some(track);
+        self
+    }
+
     pub(crate) fn event(&mut self, event: Event) {
+        // A log that cannot be written is no reason to stop the work.
+        if let Some(Err(error)) = self.track.as_mut().map(|track| track.event(&event)) {
+            self.console.say(&format!("note: the log of this run ends here, {error}"));
+            self.track = None;
+        }
         match event {
             Event::Planned(plan) => self.planned(&plan),
             Event::Resumed { step, damaged } => self.resumed(step, &damaged),

@@ -10,7 +10,7 @@
 //! use offshoot::models::Task;
 //! use offshoot::models::weights::Pickles;
 //! use offshoot::train::checkpoint::{self, About};
-//! use offshoot::train::{DataRecipe, ModelRecipe, Recipe, TrainSettings, prepare};
+//! use offshoot::train::{CompareSettings, DataRecipe, ModelRecipe, Recipe, TrainSettings, prepare};
 //! use std::time::Instant;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -27,10 +27,10 @@
 //!
 //! let recipe = Recipe {
 //!     task: Task::Classification,
-//!     seeds: Vec::new(),
 //!     model: ModelRecipe { name: folder.display().to_string(), ..ModelRecipe::default() },
 //!     data: DataRecipe::new(rows),
 //!     train: TrainSettings { epochs: 40, lr: Some(0.02), ..TrainSettings::default() },
+//!     compare: CompareSettings::default(),
 //!     methods: vec![MethodConfig::named("lora")?],
 //! };
 //! let (prepared, _briefing) = prepare(&recipe, folder, Instant::now())?;

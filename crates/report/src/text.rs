@@ -58,6 +58,11 @@ pub fn rate(number: f32) -> String {
     format!("{number:e}")
 }
 
+/// The same with two digits.
+pub fn rounded(number: f32) -> String {
+    format!("{number:.1e}").replace(".0e", "e")
+}
+
 /// A noun with its number.
 pub fn some(number: usize, noun: &str) -> String {
     format!("{} {noun}{}", count(number), if number == 1 { "" } else { "s" })
@@ -77,6 +82,7 @@ mod tests {
         assert_eq!([share(1, 1), share(1, 50), share(3, 1000)], ["100 %", "2.0 %", "0.30 %"]);
         assert_eq!(share(770, 22_714_000), "0.003 %");
         assert_eq!([rate(1e-3), rate(5e-5)], ["1e-3", "5e-5"]);
+        assert_eq!([rounded(7e-4), rounded(7e-4 / 3.0)], ["7e-4", "2.3e-4"]);
         assert_eq!([some(1, "row"), some(2_000, "row")], ["1 row", "2,000 rows"]);
     }
 }

@@ -1,8 +1,8 @@
 //! Numbers as people read them, in the order of the page.
 
 use crate::plots::{Figure, plots};
-use crate::text::{bytes, count, percent, rate, seconds, share};
-use offshoot_train::{Comparison, Difference, RunReport, Score, Shown};
+use crate::text::{bytes, count, percent, rounded, seconds, share};
+use offshoot_train::{Comparison, Difference, RunReport, Score, Shown, Trial, Tuned};
 use serde::Serialize;
 
 /// Everything that the page shows.
@@ -44,6 +44,9 @@ struct Row {
     memory: String,
     adapter: String,
     rate: String,
+    /// The rates that were tried, with their losses.
+    tried: String,
+    spent: String,
     tokens: String,
     command: String,
 }
@@ -149,7 +152,9 @@ impl Row {
             time: seconds(row.train_seconds),
             memory: row.peak_rss_bytes.map_or_else(String::new, bytes),
             adapter: bytes(row.adapter_bytes),
-            rate: rate(row.learning_rate),
+            rate: rounded(row.learning_rate),
+            tried: row.tuned.as_ref().map_or_else(String::new, tried),
+            spent: seconds(row.spent_seconds.max(row.train_seconds + row.evaluate_seconds)),
             tokens: count(row.tokens_per_second as usize),
             command: row.command.clone(),
         }
@@ -166,6 +171,15 @@ fn scored(row: &RunReport) -> (String, String) {
         }
         Some(Score::Text(metrics)) => (format!("{:.4}", metrics.loss), format!("{:.2}", metrics.perplexity)),
     }
+}
+
+/// `7e-4: 0.412, 2e-3: 0.520`
+fn tried(tuned: &Tuned) -> String {
+    let trial = |trial: &Trial| {
+        let loss = trial.loss.map_or_else(|| "not finite".to_owned(), |loss| format!("{loss:.3}"));
+        format!("{}: {loss}", rounded(trial.rate))
+    };
+    tuned.tried.iter().map(trial).collect::<Vec<_>>().join(", ")
 }
 
 fn distance(difference: &Difference) -> String {

@@ -147,7 +147,7 @@ pub fn encode(tokenizer: &Tokenizer, examples: &[Example], max_length: usize) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{DataRecipe, TrainSettings};
+    use crate::{CompareSettings, DataRecipe, TrainSettings};
 
     #[test]
     fn a_split_never_overwrites_its_data() {
@@ -158,10 +158,10 @@ mod tests {
         let before = std::fs::read(&path).unwrap();
         let recipe = Recipe {
             task: offshoot_models::Task::Classification,
-            seeds: Vec::new(),
             model: ModelRecipe::default(),
             data: DataRecipe::new(folder.path().join("./train.csv")),
             train: TrainSettings::default(),
+            compare: CompareSettings::default(),
             methods: Vec::new(),
         };
         let message = write_split(&recipe, folder.path()).unwrap_err().to_string();

@@ -2,7 +2,7 @@
 
 use crate::data::instruct::LmLoadOptions;
 use crate::data::{LoadOptions, SplitOptions};
-use crate::{Error, Generate, Result, TrainSettings};
+use crate::{CompareSettings, Error, Generate, Result, TrainSettings};
 use offshoot_methods::MethodConfig;
 use offshoot_models::chat::Date;
 use offshoot_models::weights::Pickles;
@@ -19,9 +19,6 @@ pub struct Recipe {
     /// What the rows are for. Default `classification`.
     #[serde(default)]
     pub task: Task,
-    /// A comparison runs each method with each of these; with none, with the seed of `train`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub seeds: Vec<u64>,
     /// The frozen model.
     pub model: ModelRecipe,
     /// The rows.
@@ -29,6 +26,9 @@ pub struct Recipe {
     /// How to train.
     #[serde(default)]
     pub train: TrainSettings,
+    /// How methods are compared.
+    #[serde(default)]
+    pub compare: CompareSettings,
     /// What to grow on the model. A comparison has several.
     pub methods: Vec<MethodConfig>,
 }
@@ -131,16 +131,14 @@ impl Recipe {
         if self.task != then.task {
             differ.push("the task".into());
         }
-        if self.seeds != then.seeds {
-            differ.push("the seeds".into());
-        }
+        differ.extend(differences("compare", &self.compare, &then.compare)?);
         if self.methods != then.methods {
             differ.push("the methods or their settings".into());
         }
         Ok(differ)
     }
 
-    /// Applies one `key.path=value` override. `train.`, `model.` and `data.` name a section; `METHOD.key` is
+    /// Applies one `key.path=value` override. `train.`, `model.`, `data.` and `compare.` name a section; `METHOD.key` is
     /// a setting of that method, `method.key` one of every method that has it. The value is TOML; what is not
     /// is taken as text.
     ///
@@ -155,7 +153,7 @@ impl Recipe {
         let (path, value) = assignment.split_once('=').ok_or_else(shape)?;
         let (section, key) = path.trim().split_once('.').ok_or_else(shape)?;
         let value = parse(value.trim());
-        if ["train", "model", "data"].contains(&section) {
+        if ["train", "model", "data", "compare"].contains(&section) {
             let mut table = Table::try_from(&*self).map_err(|e| Error::invalid(format!("recipe: {e}")))?;
             place(&mut table, path.trim(), value);
             let pickles = self.model.pickles;
@@ -171,7 +169,7 @@ impl Recipe {
         if section != "method" && !names.contains(&section) {
             let known = names.join(", ");
             return Err(Error::invalid(format!(
-                "--set {assignment}: `{section}` is neither train, model, data, method nor one of {known}"
+                "--set {assignment}: `{section}` is neither train, model, data, compare, method nor one of {known}"
             )));
         }
         let mut found = false;
@@ -250,10 +248,10 @@ mod tests {
     fn recipe() -> Recipe {
         Recipe {
             task: Task::Classification,
-            seeds: vec![3, 4],
             model: ModelRecipe { name: "model".into(), ..ModelRecipe::default() },
             data: DataRecipe::new("rows.csv"),
             train: TrainSettings::default(),
+            compare: CompareSettings { seeds: vec![3, 4], ..CompareSettings::default() },
             methods: ["lora", "head", "in-context"]
                 .iter()
                 .map(|name| MethodConfig::named(name).unwrap())

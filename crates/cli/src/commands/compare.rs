@@ -10,6 +10,7 @@ use crate::pages;
 use crate::progress::{self, RunProgress};
 use crate::results;
 use crate::session::Session;
+use crate::text::{parse_seconds, some};
 use crate::unfinished::{self, Unfinished};
 use anyhow::{Error, Result, bail};
 use indicatif::ProgressBar;
@@ -17,13 +18,15 @@ use offshoot::methods::{MethodConfig, Saves};
 use offshoot::models::Task;
 use offshoot::train::data::instruct::Layout;
 use offshoot::train::{
-    self, Comparison, Event, Ground, Limits, LmPrepared, Prepared, Recipe, RunReport, States, Watcher,
+    self, CompareSettings, Comparison, Event, Ground, Limits, LmPrepared, Prepared, Recipe, RunReport,
+    States, Track, Tuned, Watcher,
 };
 use std::path::{Path, PathBuf};
 
 const EXAMPLE: &str = "Examples:
   offshoot compare reviews.csv --model sentence-transformers/all-MiniLM-L6-v2
   offshoot compare reviews.csv --model ./my-bert --methods lora,head --train 2000 --test 500 --seeds 0,1,2
+  offshoot compare reviews.csv --model ./my-bert --seeds 0,1,2 --budget 30m
   offshoot compare alpaca.json --task language-model --model ./SmolLM2-135M-Instruct --methods lora,in-context \
     --generate 50";
 
@@ -57,6 +60,25 @@ pub(crate) struct Args {
     /// Run each method with each of these seeds, on the same split, and report means [default: --seed]
     #[arg(long, value_delimiter = ',', value_name = "SEED,...", help_heading = "Training")]
     seeds: Vec<u64>,
+
+    /// Train each method at its own learning rate, instead of at the best of a few that are tried briefly
+    #[arg(long, help_heading = "Training")]
+    no_tune: bool,
+
+    /// The time that all of it may take, as in 15m: fewer seeds, and then the least promising methods, are left
+    /// out
+    #[arg(long, value_name = "TIME", value_parser = parse_seconds, help_heading = "Training")]
+    budget: Option<u64>,
+}
+
+impl Args {
+    fn change(&self, compare: &mut CompareSettings) {
+        if !self.seeds.is_empty() {
+            compare.seeds.clone_from(&self.seeds);
+        }
+        compare.tune &= !self.no_tune;
+        compare.budget = self.budget.or(compare.budget);
+    }
 }
 
 /// Runs the comparison and recommends a method.
@@ -73,9 +95,7 @@ fn compare(args: &Args, session: &Session) -> Result<()> {
     let chosen = !args.methods.is_empty() || flags.recipe.is_some();
     let recipe = flags.recipe(&args.methods, &all)?;
     let mut recipe = unfinished::dated(recipe, &args.unfinished, &args.output)?;
-    if !args.seeds.is_empty() {
-        recipe.seeds.clone_from(&args.seeds);
-    }
+    args.change(&mut recipe.compare);
     let output = OutputFolder::ready(&args.output)?;
     if recipe.task == Task::LanguageModel {
         return compare_text(args, recipe, chosen, &output, session);
@@ -92,7 +112,7 @@ fn compare(args: &Args, session: &Session) -> Result<()> {
     output.write("recipe.toml", &recipe.to_toml()?)?;
     let unfinished = begin(args, &recipe, &output, session)?;
     prepared.snapshots = Some(unfinished.snapshots.clone());
-    run_all(&unfinished, &prepared, &recipe, &output, session)
+    run_all(args, (&unfinished, &output), &prepared, &recipe, session)
 }
 
 /// The comparison on a language model.
@@ -132,20 +152,29 @@ fn compare_text(
     output.write("recipe.toml", &recipe.to_toml()?)?;
     let unfinished = begin(args, &recipe, output, session)?;
     prepared.snapshots = Some(unfinished.snapshots.clone());
-    run_all(&unfinished, &prepared, &recipe, output, session)
+    run_all(args, (&unfinished, output), &prepared, &recipe, session)
 }
 
 /// Runs every method over every seed, and says what came of it.
 fn run_all<P: Keep>(
-    unfinished: &Unfinished,
+    args: &Args,
+    (unfinished, output): (&Unfinished, &OutputFolder),
     prepared: &P,
     recipe: &Recipe,
-    output: &OutputFolder,
     session: &Session,
 ) -> Result<()> {
-    let seeds = if recipe.seeds.is_empty() { vec![recipe.train.seed] } else { recipe.seeds.clone() };
-    let mut show = Show::new(&session.console, prepared, recipe, output, &seeds);
-    let mut comparison = train::compare(prepared, &recipe.methods, &recipe.train, &seeds, &mut show);
+    let seeds = recipe.compare.seeds(&recipe.train);
+    let mut show = Show {
+        console: &session.console,
+        prepared,
+        recipe,
+        output,
+        seeds: &seeds,
+        tensorboard: args.run.tensorboard,
+        runs: progress::runs(&session.console, recipe.methods.len() * seeds.len()),
+        run: None,
+    };
+    let mut comparison = train::compare(prepared, &recipe.methods, &recipe.train, &recipe.compare, &mut show);
     drop(show);
     briefing::kept(prepared.states()).iter().for_each(|line| session.console.say(line));
     let place = output.path().display();
@@ -247,39 +276,46 @@ struct Show<'a, P> {
     recipe: &'a Recipe,
     output: &'a OutputFolder,
     seeds: &'a [u64],
+    tensorboard: bool,
     runs: ProgressBar,
     run: Option<RunProgress>,
 }
 
-impl<'a, P> Show<'a, P> {
-    fn new(
-        console: &'a Console,
-        prepared: &'a P,
-        recipe: &'a Recipe,
-        output: &'a OutputFolder,
-        seeds: &'a [u64],
-    ) -> Self {
-        let runs = progress::runs(console, recipe.methods.len() * seeds.len());
-        Self { console, prepared, recipe, output, seeds, runs, run: None }
-    }
-
+impl<P> Show<'_, P> {
     /// `lora`, and with several seeds also which.
     fn name(&self, method: &str, seed: u64) -> String {
         if self.seeds.len() == 1 { method.to_owned() } else { format!("{method}, seed {seed}") }
     }
 
-    /// The first seed's adapter has the method's name alone.
-    fn folder(&self, method: &str, seed: u64) -> PathBuf {
+    /// The first seed's files have the method's name alone.
+    fn run_name(&self, method: &str, seed: u64) -> String {
         let first = self.seeds.first() == Some(&seed);
-        let name = if first { method.to_owned() } else { format!("{method}-seed{seed}") };
-        self.output.path().join("adapters").join(name)
+        if first { method.to_owned() } else { format!("{method}-seed{seed}") }
     }
 }
 
 impl<P: Keep> Watcher<P::Grown> for Show<'_, P> {
+    fn tuned(&mut self, method: &MethodConfig, tuned: &Tuned) {
+        self.console.say(&results::tuned(method.info().name, tuned));
+    }
+
+    fn planned(&mut self, seeds: usize, dropped: &[&str]) {
+        let out = if dropped.is_empty() { "none".to_owned() } else { dropped.join(", ") };
+        let seeds = some(seeds, "seed");
+        self.console.say(&format!("within the time: {seeds} of each method, left out: {out}"));
+    }
+
     fn begin(&mut self, method: &MethodConfig, seed: u64) {
         let name = self.name(method.info().name, seed);
-        self.run = Some(RunProgress::new(self.console, name, self.recipe.train.epochs, false));
+        let run = RunProgress::new(self.console, name, self.recipe.train.epochs, false);
+        let logs = self.output.path().join("logs").join(self.run_name(method.info().name, seed));
+        self.run = Some(match Track::open(&logs, self.tensorboard) {
+            Ok(track) => run.tracked(track),
+            Err(error) => {
+                self.console.say(&format!("note: this run has no log, {error}"));
+                run
+            }
+        });
     }
 
     fn event(&mut self, event: Event) {
@@ -290,7 +326,7 @@ impl<P: Keep> Watcher<P::Grown> for Show<'_, P> {
 
     fn done(&mut self, grown: &P::Grown, report: &RunReport) -> train::Result<u64> {
         let seed = report.seed.unwrap_or(self.recipe.train.seed);
-        let folder = self.folder(&report.method, seed);
+        let folder = self.output.path().join("adapters").join(self.run_name(&report.method, seed));
         self.prepared.save(&folder, grown, self.recipe)
     }
 

@@ -11,7 +11,7 @@ use crate::unfinished::{self, Unfinished};
 use anyhow::{Result, bail};
 use offshoot::methods::{MethodConfig, Saves};
 use offshoot::models::Task;
-use offshoot::train::{self, Classifier, Limits, Prepared, Recipe, RunReport, States};
+use offshoot::train::{self, Classifier, Limits, Prepared, Recipe, RunReport, States, Track};
 use std::path::{Path, PathBuf};
 
 const EXAMPLE: &str = "Examples:
@@ -85,7 +85,7 @@ fn train(args: &Args, session: &Session) -> Result<()> {
     session.console.say(&briefing::lines(&prepared, &briefing, &args.run.model.dtype)?);
     session.console.say(&briefing::method(&classifier.method, recipe.train.lr)?);
 
-    let progress = progress(&classifier.method, &recipe, args, session);
+    let progress = progress(&classifier.method, &recipe, args, session)?;
     let unfinished = Unfinished::begin("train", &args.unfinished, output.path(), &recipe, &session.console)?;
     prepared.snapshots = Some(unfinished.snapshots.clone());
     let report =
@@ -146,15 +146,20 @@ pub(super) fn again(output: &Path) -> String {
     format!("offshoot train --recipe {place}/recipe.toml --output {place}-again")
 }
 
-/// How a run is shown.
+/// How a run is shown, and noted in files.
+///
+/// # Errors
+/// If the files cannot be written to.
 pub(super) fn progress(
     method: &MethodConfig,
     recipe: &Recipe,
     args: &Args,
     session: &Session,
-) -> RunProgress {
+) -> Result<RunProgress> {
     let name = method.info().name.to_owned();
-    RunProgress::new(&session.console, name, recipe.train.epochs, true).profiled(args.profile)
+    let track = Track::open(&args.output, args.run.tensorboard)?;
+    let progress = RunProgress::new(&session.console, name, recipe.train.epochs, true);
+    Ok(progress.profiled(args.profile).tracked(track))
 }
 
 fn fit(

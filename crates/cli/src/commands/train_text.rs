@@ -32,7 +32,7 @@ pub(super) fn train(args: &Args, mut recipe: Recipe, session: &Session) -> Resul
     if let Some(written) = prepared.untuned_text()? {
         session.console.say(&format!("untuned, {}", results::written(&written)));
     }
-    let mut progress = progress(&grown.method, &recipe, args, session);
+    let mut progress = progress(&grown.method, &recipe, args, session)?;
     let unfinished = Unfinished::begin("train", &args.unfinished, output.path(), &recipe, &session.console)?;
     prepared.snapshots = Some(unfinished.snapshots.clone());
     let report = prepared.train(&mut grown, &recipe.train, &mut |event| progress.event(event));

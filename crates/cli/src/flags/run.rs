@@ -13,7 +13,7 @@ use offshoot::methods::MethodConfig;
 use offshoot::models::Task;
 use offshoot::train::data::instruct::Layout;
 use offshoot::train::instruct::LmSettings;
-use offshoot::train::{DataRecipe, ModelRecipe, Recipe, TrainSettings};
+use offshoot::train::{CompareSettings, DataRecipe, ModelRecipe, Recipe, TrainSettings};
 use std::path::{Path, PathBuf};
 
 /// Everything that decides a run: what `train` and `compare` share.
@@ -43,6 +43,10 @@ pub(crate) struct RunFlags {
     /// than once
     #[arg(long = "set", value_name = "KEY=VALUE")]
     overrides: Vec<String>,
+
+    /// Also write event files for TensorBoard, beside the log.jsonl of each run
+    #[arg(long)]
+    pub(crate) tensorboard: bool,
 
     /// Print one JSON object as the last line of stdout; what people read goes to stderr
     #[arg(long)]
@@ -132,10 +136,10 @@ impl RunFlags {
             (Some(path), _) => read_recipe(path)?,
             (None, Some(name)) => Recipe {
                 task: Task::default(),
-                seeds: Vec::new(),
                 model: ModelRecipe { name: name.clone(), ..ModelRecipe::default() },
                 data: DataRecipe::new(self.data.clone().unwrap_or_default()),
                 train: TrainSettings::default(),
+                compare: CompareSettings::default(),
                 methods: default.iter().map(|name| MethodConfig::named(name)).collect::<Result<_, _>>()?,
             },
             (None, None) => bail!(Usage(

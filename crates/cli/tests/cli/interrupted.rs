@@ -15,7 +15,7 @@ const RUN: &str = "train rows.csv --model model --threads 1 --epochs 3 --lr 0.01
 fn adapter(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let named = files.map(|path| (path.file_name().unwrap().to_string_lossy().into_owned(), path));
-    let told = |name: &String| name != "report.json";
+    let told = |name: &String| name != "report.json" && name != "log.jsonl";
     named.filter(|(name, _)| told(name)).map(|(name, path)| (name, fs::read(path).unwrap())).collect()
 }
 

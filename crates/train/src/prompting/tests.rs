@@ -7,7 +7,9 @@ use super::*;
 use crate::checkpoint::{About, load, resume, save};
 use crate::data::Example;
 use crate::run::Prepared;
-use crate::{Classifier, DataRecipe, ModelRecipe, Recipe, RunReport, TrainSettings, prepare};
+use crate::{
+    Classifier, CompareSettings, DataRecipe, ModelRecipe, Recipe, RunReport, TrainSettings, prepare,
+};
 use offshoot_core::{Batch, Mode, NoAdapter, Params, Pass, Rng, forward};
 use offshoot_methods::MethodConfig;
 use offshoot_models::Task;
@@ -57,10 +59,10 @@ pub(super) fn prepared(family: &str) -> Prepared {
     fs::write(&data, format!("text,label\n{}", (0..44).map(row).collect::<String>())).unwrap();
     let recipe = Recipe {
         task: Task::Classification,
-        seeds: Vec::new(),
         model: ModelRecipe { name: family.into(), ..ModelRecipe::default() },
         data: DataRecipe::new(&data),
         train: TrainSettings::default(),
+        compare: CompareSettings::default(),
         methods: Vec::new(),
     };
     prepare(&recipe, folder.path(), Instant::now()).unwrap().0

@@ -7,7 +7,9 @@ use crate::checkpoint::{About, load_language_model, save};
 use crate::data::instruct::{Content, LmExample, LmLoadOptions, write_jsonl};
 use crate::instruct::{LmEncoder, LmRow};
 use crate::lm_run::{LmPrepared, prepare_lm};
-use crate::{DataRecipe, LanguageModel, ModelRecipe, Recipe, RunReport, Score, TrainSettings};
+use crate::{
+    CompareSettings, DataRecipe, LanguageModel, ModelRecipe, Recipe, RunReport, Score, TrainSettings,
+};
 use offshoot_core::{Batch, Mode, Pass, Rng};
 use offshoot_methods::MethodConfig;
 use offshoot_models::weights::Pickles;
@@ -86,10 +88,10 @@ fn prepared(family: &str, template: Option<&str>, rows: &[LmExample], max_length
     data.generate.max_tokens = 4;
     let recipe = Recipe {
         task: Task::LanguageModel,
-        seeds: Vec::new(),
         model: ModelRecipe { name: family.into(), ..ModelRecipe::default() },
         data,
         train: TrainSettings::default(),
+        compare: CompareSettings::default(),
         methods: Vec::new(),
     };
     prepare_lm(&recipe, folder.path(), Instant::now()).unwrap().0

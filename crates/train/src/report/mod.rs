@@ -9,7 +9,7 @@ pub use bootstrap::Difference;
 pub use comparison::{Comparison, Judged, Shown};
 
 use crate::trainer::{Outcome, TrainSettings};
-use crate::{MemoryPlan, Score, Shots, TextMetrics};
+use crate::{MemoryPlan, Score, Shots, TextMetrics, Tuned};
 use offshoot_methods::MethodConfig;
 use offshoot_models::Task;
 use serde::{Deserialize, Serialize};
@@ -43,6 +43,11 @@ pub struct RunReport {
     pub train_rows: usize,
     /// Rows tested on.
     pub test_rows: usize,
+    /// How its learning rate was found, if it was searched for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tuned: Option<Tuned>,
+    /// Seconds that all of it took: the search, and training and test of every seed.
+    pub spent_seconds: f64,
     /// The names of the classes, where there are classes.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<String>,

@@ -12,7 +12,7 @@ use std::hash::Hash;
 /// A model that can be trained: the loop is the same for every task.
 pub trait Learner {
     /// A tokenised row.
-    type Row: Tokens + Hash;
+    type Row: Tokens + Hash + Clone;
 
     /// Whether its loss goes through the model's output head.
     const PREDICTS_TOKENS: bool;

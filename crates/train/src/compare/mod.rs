@@ -1,0 +1,205 @@
+//! Every method on the same rows, side by side.
+//!
+//! `ground` is what they are compared on, `tune` gives each a learning rate, `budget` fits them into a time.
+
+mod budget;
+mod ground;
+mod tune;
+
+pub use ground::Ground;
+pub use tune::{Trial, Tuned};
+
+use crate::report::{Comparison, RunReport};
+use crate::trainer::{Event, TrainSettings};
+use crate::{Error, Result};
+use budget::{Estimate, Plan};
+use offshoot_methods::MethodConfig;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+/// How a comparison is run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CompareSettings {
+    /// Each method is run with each of these; with none, with the seed of the training settings.
+    pub seeds: Vec<u64>,
+    /// Whether a short search gives each method its learning rate, where none is set. Default yes.
+    pub tune: bool,
+    /// Seconds for all of it: fewer seeds, and then the least promising methods, are left out to stay within.
+    pub budget: Option<u64>,
+}
+
+impl Default for CompareSettings {
+    fn default() -> Self {
+        Self { seeds: Vec::new(), tune: true, budget: None }
+    }
+}
+
+impl CompareSettings {
+    /// The seeds, where none stands for that of the training settings.
+    pub fn seeds(&self, settings: &TrainSettings) -> Vec<u64> {
+        if self.seeds.is_empty() { vec![settings.seed] } else { self.seeds.clone() }
+    }
+}
+
+/// Whoever watches a comparison: it shows progress, and saves what was trained.
+pub trait Watcher<G> {
+    /// The learning rate of a method was found.
+    fn tuned(&mut self, method: &MethodConfig, tuned: &Tuned);
+
+    /// It was planned what fits into the time that was given: the seeds that are left, and the methods that are not
+    /// run.
+    fn planned(&mut self, seeds: usize, dropped: &[&str]);
+
+    /// A method starts on a seed.
+    fn begin(&mut self, method: &MethodConfig, seed: u64);
+
+    /// Something happened in the run.
+    fn event(&mut self, event: Event);
+
+    /// A run is done: saves its adapter and returns the bytes written.
+    ///
+    /// # Errors
+    /// If it cannot be saved.
+    fn done(&mut self, grown: &G, report: &RunReport) -> Result<u64>;
+
+    /// All seeds of a method are done, or it failed (then the row says why).
+    fn row(&mut self, row: &RunReport);
+}
+
+/// Runs methods over seeds, one after the other. A method that fails becomes a row that says why; the others
+/// go on. Where unfinished runs are kept, one that is done is not run again; asked to stop, the comparison ends
+/// with what is done.
+pub fn compare<P: Ground>(
+    ground: &P,
+    methods: &[MethodConfig],
+    settings: &TrainSettings,
+    compared: &CompareSettings,
+    watcher: &mut dyn Watcher<P::Grown>,
+) -> Comparison {
+    let seeds = compared.seeds(settings);
+    let mut race = Race { ground, settings, compared, seeds, tuned: BTreeMap::new(), watcher };
+    let dropped = race.fit(methods);
+    let mut rows = Vec::new();
+    for method in methods {
+        let row = match dropped.get(method.info().name) {
+            Some(why) => Err(Error::invalid(why.clone())),
+            None => race.row(method),
+        };
+        let row = match row {
+            Ok(row) => row,
+            Err(Error::Stopped { .. }) => break,
+            Err(error) => RunReport::failed(method.info().name, ground.model_name(), error.to_string()),
+        };
+        race.watcher.row(&row);
+        rows.push(row);
+    }
+    let unfinished = methods[rows.len()..].iter().map(|method| method.info().name.to_owned()).collect();
+    Comparison { unfinished, ..Comparison::new(rows, ground.judged()) }
+}
+
+/// A comparison while it runs.
+struct Race<'a, P: Ground> {
+    ground: &'a P,
+    settings: &'a TrainSettings,
+    compared: &'a CompareSettings,
+    seeds: Vec<u64>,
+    /// By method; none where a rate is given, or nothing is trained by steps.
+    tuned: BTreeMap<&'static str, Option<Tuned>>,
+    watcher: &'a mut dyn Watcher<P::Grown>,
+}
+
+impl<P: Ground> Race<'_, P> {
+    /// What fits into the time that is given: changes the seeds, and returns why methods are left out.
+    fn fit(&mut self, methods: &[MethodConfig]) -> BTreeMap<&'static str, String> {
+        let Some(budget) = self.compared.budget else { return BTreeMap::new() };
+        let start = Instant::now();
+        let mut estimates = Vec::new();
+        for method in methods {
+            let done = self.seeds.iter().all(|&seed| self.finished(method, seed).is_some());
+            if let Some(tuned) = self.tune(method).filter(|_| !done) {
+                estimates.push(self.estimate(method, &tuned));
+            }
+        }
+        let left = budget as f64 - start.elapsed().as_secs_f64();
+        let Plan { seeds, dropped } = Plan::new(&estimates, self.seeds.len(), left);
+        self.seeds.truncate(seeds);
+        let names: Vec<&str> = dropped.iter().map(|estimate| estimate.method).collect();
+        self.watcher.planned(seeds, &names);
+        let why = |e: &Estimate| {
+            format!(
+                "left out: it would take about {:.0} s of {budget}, and after its short run {} methods were ahead",
+                e.seconds * seeds as f64,
+                e.ahead(&estimates)
+            )
+        };
+        dropped.iter().map(|estimate| (estimate.method, why(estimate))).collect()
+    }
+
+    fn estimate(&self, method: &MethodConfig, tuned: &Tuned) -> Estimate {
+        let [each, end] = self.ground.measured_rows();
+        let epochs = self.settings.epochs;
+        let measured = (epochs * each + end) as f64 * tuned.seconds_per_judged_row;
+        let trained = (epochs * self.ground.train_rows().len()) as f64 * tuned.seconds_per_row;
+        Estimate { method: method.info().name, seconds: trained + measured, loss: tuned.loss() }
+    }
+
+    /// The mean of a method's runs over the seeds.
+    fn row(&mut self, method: &MethodConfig) -> Result<RunReport> {
+        let runs: Vec<RunReport> =
+            self.seeds.clone().iter().map(|&seed| self.run(method, seed)).collect::<Result<_>>()?;
+        let spent = runs.iter().map(|run| run.train_seconds + run.evaluate_seconds).sum::<f64>();
+        let tuned = runs.first().and_then(|run| run.tuned.clone());
+        let spent_seconds = spent + tuned.map_or(0.0, |tuned| tuned.seconds);
+        Ok(RunReport { spent_seconds, ..RunReport::mean(runs) })
+    }
+
+    fn run(&mut self, method: &MethodConfig, seed: u64) -> Result<RunReport> {
+        self.stop()?;
+        if let Some(report) = self.finished(method, seed) {
+            return Ok(report);
+        }
+        let tuned = self.tune(method);
+        self.stop()?;
+        self.watcher.begin(method, seed);
+        let lr = tuned.as_ref().map(|tuned| tuned.rate).or(self.settings.lr);
+        let settings = TrainSettings { seed, lr, ..self.settings.clone() };
+        let watcher = &mut *self.watcher;
+        let (grown, report) = self.ground.run(method, &settings, &mut |event| watcher.event(event))?;
+        let adapter_bytes = self.watcher.done(&grown, &report)?;
+        let report = RunReport { adapter_bytes, tuned, ..report };
+        if let Some(all) = self.ground.snapshots() {
+            all.of(method.info().name, seed).finish(&report)?;
+        }
+        Ok(report)
+    }
+
+    /// The report of a run that was done before the comparison was interrupted.
+    fn finished(&self, method: &MethodConfig, seed: u64) -> Option<RunReport> {
+        self.ground.snapshots()?.of(method.info().name, seed).finished(&self.ground.rows())
+    }
+
+    /// The learning rate of a method, searched for once.
+    fn tune(&mut self, method: &MethodConfig) -> Option<Tuned> {
+        let name = method.info().name;
+        if let Some(known) = self.tuned.get(name) {
+            return known.clone();
+        }
+        let wanted = self.compared.tune && self.settings.lr.is_none() && self.stop().is_ok();
+        // What stands in the way of the search stands in the way of the run, which then says so.
+        let tuned = if wanted { tune::tune(self.ground, method, self.settings).ok().flatten() } else { None };
+        if let Some(tuned) = &tuned {
+            self.watcher.tuned(method, tuned);
+        }
+        self.tuned.insert(name, tuned.clone());
+        tuned
+    }
+
+    fn stop(&self) -> Result<()> {
+        match self.ground.snapshots() {
+            Some(all) if all.stop.asked() => Err(Error::Stopped { step: 0, steps: 0 }),
+            _ => Ok(()),
+        }
+    }
+}
