@@ -129,7 +129,7 @@ impl<P: Ground> Race<'_, P> {
         self.watcher.planned(seeds, &names);
         let why = |e: &Estimate| {
             format!(
-                "left out: it would take about {:.0} s of {budget}, and after its short run {} methods were ahead",
+                "left out: it would take about {:.0} s of the {budget} s that are given, and after its short run {} methods were ahead",
                 e.seconds * seeds as f64,
                 e.ahead(&estimates)
             )
