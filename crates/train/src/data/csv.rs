@@ -4,7 +4,7 @@
 //! quote that is never closed must not swallow the rest of the file in silence, and no record may be endless.
 
 use super::error::{Result, listed};
-use super::format::Format;
+use super::format::{Format, Reader};
 use super::input::{Input, RECORD_LIMIT};
 use super::table::{Builder, MOST_COLUMNS, Row};
 use std::mem;
@@ -14,7 +14,7 @@ pub(super) const FORMAT: Format = Format {
     name: "csv",
     extensions: &["csv"],
     about: "comma-separated values; the first line names the columns",
-    read: |input, builder| read(input, builder, b','),
+    read: Reader::Text(|input, builder| read(input, builder, b',')),
 };
 
 /// Reads a table whose fields are separated by `delimiter`.

@@ -2,6 +2,7 @@
 
 use super::error::{Error, Result};
 use super::input::Input;
+use super::packed::{self, Packing, packing};
 use super::problems::Problems;
 use super::table::{Builder, Table};
 use std::fs::File;
@@ -17,7 +18,15 @@ pub struct Format {
     /// What such a file looks like, in a line.
     pub about: &'static str,
     /// Reads all rows. A row that cannot be used goes into the builder's problems; an error ends the reading.
-    pub(super) read: fn(&mut Input<'_>, &mut Builder) -> Result<()>,
+    pub(super) read: Reader,
+}
+
+/// How a format is read.
+pub(super) enum Reader {
+    /// As a text, from its beginning to its end; it may be packed, or come from standard input.
+    Text(fn(&mut Input<'_>, &mut Builder) -> Result<()>),
+    /// From a file, here and there.
+    File(fn(File, &mut Builder) -> Result<()>),
 }
 
 /// Every format.
@@ -27,6 +36,7 @@ pub static FORMATS: &[Format] = &[
     super::jsonl::FORMAT,
     super::json::FORMAT,
     super::lines::FORMAT,
+    super::parquet::FORMAT,
 ];
 
 impl Format {
@@ -55,7 +65,8 @@ impl Format {
 
 fn unknown(asked: &str) -> Error {
     let known = FORMATS.iter().map(|format| format!("{} (.{})", format.name, format.extensions.join(", .")));
-    Error::Format { asked: asked.to_owned(), known: known.collect::<Vec<_>>().join(", ") }
+    let known = known.collect::<Vec<_>>().join(", ");
+    Error::Format { asked: asked.to_owned(), known: format!("{known}; texts also packed (.gz, .zst)") }
 }
 
 /// Reads a file's rows; its extension says the format.
@@ -88,9 +99,21 @@ pub(super) fn read_nested(path: &Path) -> Result<(Table, Problems)> {
 
 fn read_file(path: &Path, nested: bool) -> Result<(Table, Problems)> {
     let name = path.display().to_string();
-    let format = Format::of(path)?;
+    let (inner, packing) = packing(path);
+    let format = Format::of(&inner).map_err(|_| unknown(&name))?;
     let file = File::open(path).map_err(|source| Error::Read { file: name.clone(), source })?;
-    read(Box::new(BufReader::with_capacity(1 << 16, file)), format, &name, nested)
+    match (&format.read, packing) {
+        (Reader::File(read), Packing::None) => {
+            let mut builder = Builder::new(&name);
+            builder.nested = nested;
+            read(file, &mut builder)?;
+            builder.finish()
+        }
+        _ => {
+            let text = packed::text(file, &name, packing)?;
+            read(Box::new(BufReader::with_capacity(1 << 16, text)), format, &name, nested)
+        }
+    }
 }
 
 fn read(
@@ -101,7 +124,12 @@ fn read(
 ) -> Result<(Table, Problems)> {
     let mut builder = Builder::new(name);
     builder.nested = nested;
-    (format.read)(&mut Input::new(reader, name)?, &mut builder)?;
+    match format.read {
+        Reader::Text(read) => read(&mut Input::new(reader, name)?, &mut builder)?,
+        Reader::File(_) => {
+            return Err(builder.broken(1, format!("{} is read from a file that is not packed", format.name)));
+        }
+    }
     builder.finish()
 }
 
@@ -117,12 +145,17 @@ mod tests {
     use proptest::prelude::*;
     use std::io::Read;
 
+    /// The formats that are texts.
+    fn texts() -> impl Iterator<Item = &'static Format> {
+        FORMATS.iter().filter(|format| matches!(format.read, Reader::Text(_)))
+    }
+
     proptest! {
         #[test]
         fn no_bytes_make_a_reader_panic(text in "[\\[\\]{}\":,\\\\a1\r\n\u{feff}é]{0,40}", cut in 0_usize..3) {
             // Cut anywhere, in a character too.
             let bytes = &text.as_bytes()[..text.len().saturating_sub(cut)];
-            for format in FORMATS {
+            for format in texts() {
                 if let Ok(table) = read_text(bytes, format) {
                     prop_assert!(!table.rows.is_empty());
                     prop_assert!(table.rows.windows(2).all(|rows| rows[0].line <= rows[1].line));
@@ -139,7 +172,7 @@ mod tests {
 
     #[test]
     fn an_unknown_extension_lists_the_known() {
-        for name in ["rows.parquet", "rows"] {
+        for name in ["rows.xlsx", "rows", "rows.gz"] {
             let message = read_table(Path::new(name)).unwrap_err().to_string();
             assert!(message.starts_with(&format!("{name}: the format is not known")), "{message}");
             assert!(
@@ -169,7 +202,7 @@ mod tests {
 
     #[test]
     fn an_empty_file_and_utf16_are_refused_in_every_format() {
-        for format in FORMATS {
+        for format in texts() {
             assert_eq!(read_text("", format).unwrap_err().to_string(), "data holds no rows");
             assert_eq!(read_text("\u{feff}", format).unwrap_err().to_string(), "data holds no rows");
             let utf16 = read_text(b"\xff\xfea\0b\0", format).unwrap_err().to_string();

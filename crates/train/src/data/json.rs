@@ -4,7 +4,7 @@
 //! and one that is broken inside is a bad row among good ones.
 
 use super::error::{Result, shown};
-use super::format::Format;
+use super::format::{Format, Reader};
 use super::input::{Input, RECORD_LIMIT};
 use super::table::{Builder, Row};
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
@@ -13,7 +13,7 @@ use std::fmt;
 
 /// The registry's line.
 pub(super) const FORMAT: Format =
-    Format { name: "json", extensions: &["json"], about: "a JSON list of objects", read };
+    Format { name: "json", extensions: &["json"], about: "a JSON list of objects", read: Reader::Text(read) };
 
 const EXPECTED: &str = "expected a list of objects: [{…}, {…}]";
 
@@ -125,7 +125,7 @@ fn row(bytes: &[u8], line: usize, builder: &mut Builder) -> std::result::Result<
     Ok(Row::new(line, cells))
 }
 
-fn cell(key: &str, value: Value, keep: bool) -> std::result::Result<Option<String>, String> {
+pub(super) fn cell(key: &str, value: Value, keep: bool) -> std::result::Result<Option<String>, String> {
     let nested = |what| {
         Err(format!("{} holds {what}; a row's values are texts, numbers, true, false or null", shown(key)))
     };

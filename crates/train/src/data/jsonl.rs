@@ -1,14 +1,18 @@
 //! One JSON object a line.
 
 use super::error::Result;
-use super::format::Format;
+use super::format::{Format, Reader};
 use super::input::{Input, RECORD_LIMIT};
 use super::json::object;
 use super::table::Builder;
 
 /// The registry's line.
-pub(super) const FORMAT: Format =
-    Format { name: "jsonl", extensions: &["jsonl", "ndjson"], about: "one JSON object a line", read };
+pub(super) const FORMAT: Format = Format {
+    name: "jsonl",
+    extensions: &["jsonl", "ndjson"],
+    about: "one JSON object a line",
+    read: Reader::Text(read),
+};
 
 fn read(input: &mut Input<'_>, builder: &mut Builder) -> Result<()> {
     let (mut line, mut number) = (Vec::new(), input.line);

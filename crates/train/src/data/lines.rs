@@ -1,7 +1,7 @@
 //! Plain text: each line is a text. Without labels, so for prediction alone.
 
 use super::error::Result;
-use super::format::Format;
+use super::format::{Format, Reader};
 use super::input::{Input, RECORD_LIMIT};
 use super::table::{Builder, Row};
 
@@ -10,7 +10,7 @@ pub(super) const FORMAT: Format = Format {
     name: "lines",
     extensions: &["txt"],
     about: "plain text, one text a line, without labels",
-    read,
+    read: Reader::Text(read),
 };
 
 /// A blank line is a row too: line by line, what is read and what is answered stay side by side.

@@ -1,6 +1,6 @@
 //! From a file that a user has to labelled rows, checked and split. No tensor and no tokenizer here.
 //!
-//! The way of a row: a *format* (`csv`, `tsv`, `jsonl`, `json`, `lines`; one file each, one line in
+//! The way of a row: a *format* (`csv`, `tsv`, `jsonl`, `json`, `lines`, `parquet`; one file each, one line in
 //! `format::FORMATS`) reads it into a [`Table`]; `filter` keeps what `--where` asks for; `columns` finds the
 //! text and the label; `duplicates` drops copies; [`Labels`] numbers the classes; `split` deals the rows.
 //!
@@ -21,6 +21,8 @@ mod jsonl;
 mod labels;
 mod lines;
 mod load;
+mod packed;
+mod parquet;
 mod problems;
 mod sizes;
 mod split;

@@ -1,14 +1,14 @@
 //! Tab-separated values: as [`super::csv`], with the quotes too.
 
 use super::csv;
-use super::format::Format;
+use super::format::{Format, Reader};
 
 /// The registry's line.
 pub(super) const FORMAT: Format = Format {
     name: "tsv",
     extensions: &["tsv", "tab"],
     about: "tab-separated values; the first line names the columns",
-    read: |input, builder| csv::read(input, builder, b'\t'),
+    read: Reader::Text(|input, builder| csv::read(input, builder, b'\t')),
 };
 
 #[cfg(test)]
