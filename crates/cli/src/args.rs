@@ -1,7 +1,7 @@
 //! The command line as a whole.
 
 use crate::commands::{
-    chat, compare, evaluate, export, generate, inspect, merge, methods, models, predict, report, train,
+    chat, compare, evaluate, export, generate, inspect, merge, methods, models, predict, report, shell, train,
 };
 use clap::{ArgAction, Parser, Subcommand};
 
@@ -47,6 +47,8 @@ pub(crate) enum Command {
     Merge(merge::Args),
     /// Write a LoRA adapter for llama.cpp
     Export(export::Args),
+    /// Write completions for a shell, or the manual's pages
+    Shell(shell::Args),
     /// List the methods, or the settings of one
     Methods(methods::Args),
     /// List the families of models that can be loaded
@@ -66,7 +68,7 @@ impl Command {
             Self::Inspect(args) => args.json,
             Self::Merge(args) => args.json,
             Self::Export(args) => args.json,
-            Self::Report(_) => false,
+            Self::Report(_) | Self::Shell(_) => false,
             Self::Methods(args) => args.json,
             Self::Models(args) => args.json,
         }

@@ -22,6 +22,7 @@ mod progress;
 mod prompts;
 mod results;
 mod session;
+mod sparkline;
 mod table;
 mod text;
 mod unfinished;
@@ -30,6 +31,16 @@ use clap::Parser;
 use std::process::ExitCode;
 use std::time::Instant;
 
+/// What a library panics on is an error here, and its message is ours.
+fn keep_expected_panics_quiet() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if !offshoot::core::is_guarded() {
+            usual(panic);
+        }
+    }));
+}
+
 fn main() -> ExitCode {
     let started = Instant::now();
     let args = match args::Cli::try_parse() {
@@ -37,6 +48,7 @@ fn main() -> ExitCode {
         Err(error) => return failure::usage(&error),
     };
     offshoot::core::return_large();
+    keep_expected_panics_quiet();
     let session = session::Session::new(started, args.command.wants_json());
     log::start(&session.console, args.verbose);
     match commands::run(&args.command, &session) {

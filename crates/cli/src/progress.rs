@@ -2,16 +2,20 @@
 
 use crate::console::Console;
 use crate::profile::Profile;
+use crate::sparkline::sparkline;
 use crate::text::{bytes, count, percent, seconds};
 use indicatif::ProgressBar;
 use offshoot::models::hub;
-use offshoot::train::{Event, MemoryPlan, Score, Track};
+use offshoot::train::{Event, MemoryPlan, Score, Track, peak_rss};
 use std::time::{Duration, Instant};
 
-const RUN: &str = "{prefix}  {bar:28} {pos}/{len}  {msg}  {elapsed}, {eta} left";
+const RUN: &str = "{prefix:<14} {bar:20} {pos}/{len}  {msg}  {eta} left";
 const RUNS: &str = "comparing  {bar:28} {pos}/{len} runs  {elapsed}";
 const ROWS: &str = "{prefix}  {bar:28} {pos}/{len} rows  {eta} left";
 const DOWNLOAD: &str = "{prefix}  {bar:28} {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left";
+
+/// Characters of a curve.
+const CURVE: usize = 16;
 
 /// The bar of whole runs.
 pub(crate) fn runs(console: &Console, runs: usize) -> ProgressBar {
@@ -34,6 +38,9 @@ pub(crate) struct RunProgress {
     epoch: usize,
     lines: bool,
     started: Instant,
+    losses: Vec<f64>,
+    /// The last score on the validation rows.
+    validated: Option<Score>,
     profile: Option<Profile>,
     track: Option<Track>,
 }
@@ -51,6 +58,8 @@ impl RunProgress {
             epoch: 0,
             lines,
             started,
+            losses: Vec::new(),
+            validated: None,
             profile: None,
             track: None,
         }
@@ -77,13 +86,15 @@ impl RunProgress {
         match event {
             Event::Planned(plan) => self.planned(&plan),
             Event::Resumed { step, damaged } => self.resumed(step, &damaged),
-            Event::Step { step, steps, loss } => {
+            Event::Step { step, steps, loss, tokens } => {
                 self.bar.set_length(steps);
                 self.bar.set_position(step);
-                self.bar.set_message(self.state(loss));
+                self.losses.push(loss);
+                self.bar.set_message(self.state(loss, tokens));
             }
             Event::Epoch { epoch, loss, validation } => {
                 self.epoch = epoch;
+                self.validated = validation;
                 self.profile.iter_mut().for_each(Profile::read);
                 if self.lines {
                     self.console.say(&self.line(loss, validation));
@@ -106,11 +117,22 @@ impl RunProgress {
     }
 
     /// A method that is solved, not trained by steps, has neither loss nor epoch: it embeds rows.
-    fn state(&self, loss: f64) -> String {
-        match loss.is_nan() {
-            true => "rows embedded".to_owned(),
-            false => format!("epoch {}/{}  loss {loss:.3}", self.epoch + 1, self.epochs),
+    fn state(&self, loss: f64, tokens: u64) -> String {
+        if loss.is_nan() {
+            return "rows embedded".to_owned();
         }
+        let curve = sparkline(self.losses.iter().copied(), CURVE);
+        let mut parts = vec![curve, format!("loss {loss:.3}")];
+        parts.extend(self.validated.map(|score| match score.accuracy() {
+            Some(accuracy) => percent(accuracy),
+            None => format!("validation {:.3}", score.loss()),
+        }));
+        if tokens > 0 {
+            let rate = tokens as f64 / self.started.elapsed().as_secs_f64().max(1e-3);
+            parts.push(format!("{} tokens/s", count(rate as usize)));
+        }
+        parts.extend(peak_rss().map(bytes));
+        parts.join("  ")
     }
 
     fn line(&self, loss: f64, validation: Option<Score>) -> String {

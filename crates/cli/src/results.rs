@@ -1,5 +1,6 @@
 //! Reports as people read them.
 
+use crate::sparkline::sparkline;
 use crate::table;
 use crate::text::{bytes, count, percent, rounded, seconds, share, some};
 use offshoot::train::{Comparison, Metrics, RunReport, Score, Shots, TextMetrics, Trial, Tuned};
@@ -69,14 +70,20 @@ fn padded(mut cells: Vec<String>) -> Vec<String> {
     cells
 }
 
-/// A finished row in a line.
-pub(crate) fn line(row: &RunReport) -> String {
+/// A finished row in a line, with its curve where that is `drawn`.
+pub(crate) fn line(row: &RunReport, drawn: bool) -> String {
     if let Some(error) = &row.error {
         return format!("{:<14} failed: {error}", row.method);
     }
+    let curve = row
+        .runs()
+        .first()
+        .filter(|_| drawn)
+        .map(|run| format!("{:<16} ", sparkline(run.curve.iter().map(|point| point.loss), 16)));
     format!(
-        "{:<14} {} {}, {} trained ({}), {}",
+        "{:<14} {}{} {}, {} trained ({}), {}",
         row.method,
+        curve.unwrap_or_default(),
         if score(row).is_some_and(|score| score.accuracy().is_none()) { "loss" } else { "accuracy" },
         quality(row),
         count(row.trainable_parameters),
@@ -245,6 +252,6 @@ mod tests {
         let mut row = row(0.7);
         row.validation = row.test.take();
         assert!(run(&row).ends_with("validation: accuracy 70.0 %, macro F1 0.500, loss 1.0000"));
-        assert!(line(&row).contains("accuracy 70.0 %"));
+        assert!(line(&row, false).contains("accuracy 70.0 %"));
     }
 }

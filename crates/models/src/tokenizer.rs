@@ -1,6 +1,5 @@
 //! Text to token ids, as the model was trained to see it.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
@@ -156,11 +155,9 @@ impl Tokenizer {
 
 /// Runs a call into the tokenizers crate, which panics on some inconsistent files instead of failing.
 fn guarded<T>(call: impl FnOnce() -> tokenizers::Result<T>) -> Result<T, String> {
-    match catch_unwind(AssertUnwindSafe(call)) {
-        Ok(result) => result.map_err(|cause| cause.to_string()),
-        Err(_) => {
-            Err("the file contradicts itself (a token or a merge that is not in its vocabulary)".into())
-        }
+    match offshoot_core::guarded(call) {
+        Some(result) => result.map_err(|cause| cause.to_string()),
+        None => Err("the file contradicts itself (a token or a merge that is not in its vocabulary)".into()),
     }
 }
 

@@ -158,7 +158,7 @@ impl Prepared {
         let (fitted, mut outcome) =
             fit_features(&self.model, &method, rows_and_states, classes, tokens, |n| {
                 done += n as u64;
-                watch(Event::Step { step: done, steps: rows, loss: f64::NAN });
+                watch(Event::Step { step: done, steps: rows, loss: f64::NAN, tokens: 0 });
             })?;
         *classifier = fitted;
         let rows = (self.validation.as_slice(), self.examples.validation.as_slice());

@@ -333,7 +333,7 @@ impl<P: Keep> Watcher<P::Grown> for Show<'_, P> {
     fn row(&mut self, row: &RunReport) {
         self.run = None;
         self.runs.inc(self.seeds.len() as u64);
-        self.console.say(&results::line(row));
+        self.console.say(&results::line(row, self.console.is_live()));
     }
 }
 

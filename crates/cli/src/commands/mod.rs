@@ -12,6 +12,7 @@ pub(crate) mod methods;
 pub(crate) mod models;
 pub(crate) mod predict;
 pub(crate) mod report;
+pub(crate) mod shell;
 pub(crate) mod train;
 mod train_text;
 
@@ -27,6 +28,7 @@ pub(crate) fn run(command: &Command, session: &Session) -> Result<()> {
     match command {
         Command::Compare(args) => compare::run(args, session),
         Command::Report(args) => report::run(args, session),
+        Command::Shell(args) => shell::run(args, session),
         Command::Train(args) => train::run(args, session),
         Command::Evaluate(args) => evaluate::run(args, session),
         Command::Predict(args) => predict::run(args, session),

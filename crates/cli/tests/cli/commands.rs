@@ -328,6 +328,18 @@ fn help_is_no_failure_and_has_an_example() {
 }
 
 #[test]
+fn shells_and_manuals_are_told_what_there_is() {
+    let place = Place::new();
+    for shell in ["bash", "zsh", "fish"] {
+        let text = place.run(&format!("shell completions {shell}")).ok().stdout;
+        assert!(text.contains("save-every") && text.contains("llama-adapter"), "{shell}: {text}");
+    }
+    place.run("shell man pages").ok();
+    let page = place.read("pages/offshoot-train.1");
+    assert!(page.contains(".TH") && page.contains("resume"), "{page}");
+}
+
+#[test]
 fn a_comparison_finds_learning_rates_and_keeps_to_its_time() {
     let place = Place::new();
     std::fs::write(place.path("more.csv"), place::rows(120)).unwrap();

@@ -5,7 +5,6 @@
 //! for it. Should anything take long all the same, the caller has its error in time, and the thread is left.
 
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
@@ -138,9 +137,9 @@ where
 {
     let (sender, receiver) = mpsc::sync_channel(1);
     let run = move || {
-        let done = catch_unwind(AssertUnwindSafe(|| work().map_err(|error| described(&error))));
+        let done = offshoot_core::guarded(|| work().map_err(|error| described(&error)));
         // Nobody listens any more after the time limit.
-        let _ = sender.send(done.unwrap_or_else(|_| Err("the template makes its engine fail".to_owned())));
+        let _ = sender.send(done.unwrap_or_else(|| Err("the template makes its engine fail".to_owned())));
     };
     let thread = std::thread::Builder::new().name("chat template".into()).stack_size(STACK).spawn(run);
     thread.map_err(|error| format!("no thread to render it on: {error}"))?;

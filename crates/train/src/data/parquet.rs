@@ -9,7 +9,6 @@ use ::parquet::file::reader::{FileReader, SerializedFileReader};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// The registry's line.
 pub(super) const FORMAT: Format = Format {
@@ -31,11 +30,11 @@ type Classes = BTreeMap<String, Vec<String>>;
 fn read(file: File, builder: &mut Builder) -> Result<()> {
     let size = file.metadata().map_or(0, |about| about.len());
     // The library is not written for hostile files everywhere, and a panic must reach nobody.
-    match catch_unwind(AssertUnwindSafe(|| rows(file, size, builder))) {
-        Ok(done) => {
+    match offshoot_core::guarded(|| rows(file, size, builder)) {
+        Some(done) => {
             done.map_err(|reason| builder.broken(1, format!("not a Parquet file, or damaged ({reason})")))
         }
-        Err(_) => Err(builder.broken(1, "the Parquet file contradicts itself; write it again")),
+        None => Err(builder.broken(1, "the Parquet file contradicts itself; write it again")),
     }
 }
 

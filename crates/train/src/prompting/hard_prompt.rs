@@ -49,7 +49,7 @@ pub(super) fn choose(
     let mut best: Option<(Score, Prompt)> = None;
     for (step, prompt) in (1..).zip(prompts) {
         let score = judge.score(prompt)?;
-        watch(Event::Step { step, steps, loss: score.loss() });
+        watch(Event::Step { step, steps, loss: score.loss(), tokens: 0 });
         if best.as_ref().is_none_or(|(best, _)| score.better_than(best)) {
             best = Some((score, prompt.clone()));
         }
@@ -61,7 +61,7 @@ pub(super) fn choose(
     let mut search = Search::new(search, config, &prompt, rng)?;
     for step in 1..=config.search_steps as u64 {
         let loss = search.step(step as usize - 1)?;
-        watch(Event::Step { step: prompts.len() as u64 + step, steps, loss });
+        watch(Event::Step { step: prompts.len() as u64 + step, steps, loss, tokens: 0 });
     }
     let found = search.best();
     // A trigger that only helps on the rows it was searched on is none.

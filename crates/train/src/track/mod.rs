@@ -59,9 +59,9 @@ impl Track {
             Event::Resumed { step, .. } => self.line(json!({ "resumed": step })),
             // Methods that are solved embed rows, which has no loss.
             Event::Step { loss, .. } if loss.is_nan() => Ok(()),
-            Event::Step { step, steps, loss } => {
+            Event::Step { step, steps, loss, tokens } => {
                 self.step = *step;
-                self.line(json!({ "step": step, "steps": steps, "loss": loss }))?;
+                self.line(json!({ "step": step, "steps": steps, "loss": loss, "tokens": tokens }))?;
                 self.scalar("train/loss", *loss)
             }
             Event::Epoch { epoch, loss, validation } => {
@@ -111,7 +111,7 @@ mod tests {
         for _ in 0..2 {
             let mut track = Track::open(&place, false).unwrap();
             let score = Score::Text(LmMetrics::of(6.0, 3));
-            track.event(&Event::Step { step: 1, steps: 2, loss: 0.25 }).unwrap();
+            track.event(&Event::Step { step: 1, steps: 2, loss: 0.25, tokens: 9 }).unwrap();
             track.event(&Event::Epoch { epoch: 1, loss: 0.25, validation: Some(score) }).unwrap();
         }
         let text = fs::read_to_string(place.join(LINES)).unwrap();

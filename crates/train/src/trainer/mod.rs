@@ -34,8 +34,10 @@ pub enum Event {
         step: u64,
         /// Steps in all.
         steps: u64,
-        /// The step's mean loss.
+        /// The step's mean loss; not a number where a method is solved and only embeds rows.
         loss: f64,
+        /// Real tokens that went through training so far.
+        tokens: u64,
     },
     /// An epoch is done.
     Epoch {

@@ -117,7 +117,8 @@ impl<'a> Run<'a> {
             self.progress.outcome.losses.push(loss);
             self.progress.steps += 1;
             self.spent(before + start.elapsed().as_secs_f64());
-            watch(Event::Step { step: self.optimizer.steps(), steps: self.steps, loss });
+            let (step, tokens) = (self.optimizer.steps(), self.progress.outcome.tokens);
+            watch(Event::Step { step, steps: self.steps, loss, tokens });
             if let Some(keeper) = keeper.as_deref_mut() {
                 keeper.after(self, learner, self.steps)?;
             }
