@@ -1,7 +1,8 @@
 //! The command line as a whole.
 
 use crate::commands::{
-    chat, compare, evaluate, export, generate, inspect, merge, methods, models, predict, report, shell, train,
+    chat, compare, embed, evaluate, export, generate, inspect, merge, methods, models, predict, report,
+    shell, train,
 };
 use clap::{ArgAction, Parser, Subcommand};
 
@@ -37,6 +38,8 @@ pub(crate) enum Command {
     Evaluate(evaluate::Args),
     /// Give rows a label, with probabilities
     Predict(predict::Args),
+    /// Write embeddings of rows, for use elsewhere
+    Embed(embed::Args),
     /// Continue prompts, each with an adapter of its own or none
     Generate(generate::Args),
     /// Talk to a model, and switch its adapter in the middle
@@ -63,6 +66,7 @@ impl Command {
             Self::Train(args) => args.run.json,
             Self::Evaluate(args) => args.json,
             Self::Predict(args) => args.json,
+            Self::Embed(args) => args.json,
             Self::Generate(args) => args.json,
             Self::Chat(_) => false,
             Self::Inspect(args) => args.json,

@@ -21,7 +21,10 @@ pub struct Error {
 /// # Errors
 /// A missing folder, one that cannot be written to, a `path` that is not an ordinary file, a full disk, or
 /// what `write` returns. The old file is then as it was, and the temporary file is gone.
-pub fn atomic_write(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Error> {
+pub fn atomic_write(
+    path: &Path,
+    write: impl FnOnce(&mut (dyn Write + Send)) -> io::Result<()>,
+) -> Result<(), Error> {
     let folder = check(path)?;
     let named = |error: io::Error| Error { path: path.to_owned(), reason: hint(&error, folder) };
     let temporary = Temporary(beside(path, folder));
@@ -83,7 +86,7 @@ fn beside(path: &Path, folder: &Path) -> PathBuf {
     folder.join(format!(".{name}.{}.{write}.tmp", std::process::id()))
 }
 
-fn fill(file: File, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+fn fill(file: File, write: impl FnOnce(&mut (dyn Write + Send)) -> io::Result<()>) -> io::Result<()> {
     let mut writer = BufWriter::new(file);
     write(&mut writer)?;
     writer.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()

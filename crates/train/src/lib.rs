@@ -4,6 +4,7 @@ pub mod checkpoint;
 mod classifier;
 mod compare;
 pub mod data;
+mod embed;
 mod error;
 mod export;
 mod features;
@@ -37,6 +38,7 @@ mod written;
 
 pub use classifier::Classifier;
 pub use compare::{CompareSettings, Ground, Trial, Tuned, Watcher, compare};
+pub use embed::{Embedded, Embedder, Shard};
 pub use error::{Error, Result};
 pub use export::export_gguf;
 pub use features::fit_features;

@@ -2,6 +2,7 @@
 
 pub(crate) mod chat;
 pub(crate) mod compare;
+pub(crate) mod embed;
 pub(crate) mod evaluate;
 mod evaluate_text;
 pub(crate) mod export;
@@ -27,6 +28,7 @@ use anyhow::Result;
 pub(crate) fn run(command: &Command, session: &Session) -> Result<()> {
     match command {
         Command::Compare(args) => compare::run(args, session),
+        Command::Embed(args) => embed::run(args, session),
         Command::Report(args) => report::run(args, session),
         Command::Shell(args) => shell::run(args, session),
         Command::Train(args) => train::run(args, session),
