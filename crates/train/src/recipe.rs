@@ -27,7 +27,7 @@ pub struct Recipe {
     #[serde(default)]
     pub train: TrainSettings,
     /// How methods are compared.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "CompareSettings::is_default")]
     pub compare: CompareSettings,
     /// What to grow on the model. A comparison has several.
     pub methods: Vec<MethodConfig>,

@@ -5,6 +5,7 @@ mod asking;
 mod bad_input;
 mod browser;
 mod commands;
+mod comparing;
 mod embedding;
 mod interrupted;
 mod language;

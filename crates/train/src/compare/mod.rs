@@ -37,6 +37,11 @@ impl Default for CompareSettings {
 }
 
 impl CompareSettings {
+    /// Whether there is nothing to say.
+    pub(crate) fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// The seeds, where none stands for that of the training settings.
     pub fn seeds(&self, settings: &TrainSettings) -> Vec<u64> {
         if self.seeds.is_empty() { vec![settings.seed] } else { self.seeds.clone() }

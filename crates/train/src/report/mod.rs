@@ -3,6 +3,7 @@
 mod answers;
 mod bootstrap;
 mod comparison;
+mod recommend;
 
 pub use answers::Answers;
 pub use bootstrap::Difference;
