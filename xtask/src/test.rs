@@ -100,6 +100,10 @@ fn browser() {
     if ["chromium", "chromium-browser", "google-chrome"].iter().any(|name| there(name)) {
         return;
     }
+    if std::env::var_os("CI").is_none() {
+        eprintln!("== browser: none is here; the test of the report's page will say that it did not run");
+        return;
+    }
     let install = || {
         execute(apt(&["update", "-qq"]))?;
         execute(apt(&["install", "-y", "-qq", "--no-install-recommends", "chromium"]))

@@ -39,6 +39,8 @@ pub(crate) struct RunProgress {
     lines: bool,
     started: Instant,
     losses: Vec<f64>,
+    /// When the first step was done, and the tokens by then: a run that was resumed had some before.
+    measured: Option<(Instant, u64)>,
     /// The last score on the validation rows.
     validated: Option<Score>,
     profile: Option<Profile>,
@@ -59,6 +61,7 @@ impl RunProgress {
             lines,
             started,
             losses: Vec::new(),
+            measured: None,
             validated: None,
             profile: None,
             track: None,
@@ -89,8 +92,11 @@ impl RunProgress {
             Event::Step { step, steps, loss, tokens } => {
                 self.bar.set_length(steps);
                 self.bar.set_position(step);
-                self.losses.push(loss);
-                self.bar.set_message(self.state(loss, tokens));
+                if self.console.is_live() {
+                    self.losses.push(loss);
+                    self.measured.get_or_insert_with(|| (Instant::now(), tokens));
+                    self.bar.set_message(self.state(loss, tokens));
+                }
             }
             Event::Epoch { epoch, loss, validation } => {
                 self.epoch = epoch;
@@ -127,8 +133,8 @@ impl RunProgress {
             Some(accuracy) => percent(accuracy),
             None => format!("validation {:.3}", score.loss()),
         }));
-        if tokens > 0 {
-            let rate = tokens as f64 / self.started.elapsed().as_secs_f64().max(1e-3);
+        if let Some((since, before)) = self.measured.filter(|(_, before)| tokens > *before) {
+            let rate = (tokens - before) as f64 / since.elapsed().as_secs_f64().max(1e-3);
             parts.push(format!("{} tokens/s", count(rate as usize)));
         }
         parts.extend(peak_rss().map(bytes));

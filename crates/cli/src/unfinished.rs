@@ -4,7 +4,7 @@ use crate::console::Console;
 use crate::failure::{Stopped, Usage};
 use crate::flags::{RunFlags, UnfinishedFlags};
 use crate::interrupt;
-use anyhow::{Context, Error, Result, bail};
+use anyhow::{Context, Error, Result, anyhow, bail};
 use offshoot::train::files::{self, atomic_write};
 use offshoot::train::{self, Recipe, Snapshots, Stop};
 use std::fs;
@@ -97,6 +97,11 @@ impl Unfinished {
             _ if self.snapshots.is_empty().unwrap_or(false) => self.left(error),
             _ => Error::from(error).context(format!("its last state is on disk: go on with {}", self.again)),
         }
+    }
+
+    /// For a command that ended in an error, with something left to go on with.
+    pub(crate) fn broken(&self, error: &str) -> Error {
+        anyhow!("{error}; what was done is on disk: go on with {}", self.again)
     }
 
     /// For a command that was asked to stop.

@@ -27,6 +27,7 @@
 //!
 //! let recipe = Recipe {
 //!     task: Task::Classification,
+//!     init_from: None,
 //!     model: ModelRecipe { name: folder.display().to_string(), ..ModelRecipe::default() },
 //!     data: DataRecipe::new(rows),
 //!     train: TrainSettings { epochs: 40, lr: Some(0.02), ..TrainSettings::default() },

@@ -40,7 +40,9 @@ mod tests {
             peak_rss_bytes: Some(300_000_000),
             curve: (1..6).map(|step| Point { step, loss: 1.0 / step as f64 }).collect(),
             validations: vec![score, score],
+            labels: vec![HOSTILE.to_owned(), "good".to_owned()],
             answers: Some(Answers {
+                rows: "the same".into(),
                 labels: vec![0, 0, 1, 1],
                 classes: vec![0, 1, 1, 1],
                 right: vec![0.9, 0.1, 0.8, 0.7],

@@ -81,7 +81,7 @@ fn against(comparison: &Comparison, cost: &Cost) -> Option<Figure> {
     if marks.is_empty() {
         return None;
     }
-    let classes = comparison.majority_baseline.is_some();
+    let classes = comparison.has_classes();
     let (what, axis) = if classes { ("Accuracy", "accuracy, %") } else { ("Loss", "loss") };
     let (plots, layout) = scatter(&marks, comparison.recommended.as_deref(), (cost.axis, axis));
     let bars = if classes { " Bars hold the true accuracy 95 times in 100." } else { "" };

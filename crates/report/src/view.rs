@@ -20,7 +20,6 @@ pub(crate) struct View<'a> {
     floors: Vec<(&'static str, String)>,
     quality: Vec<Figure>,
     curves: Vec<Figure>,
-    labels: &'a [String],
     confusions: Vec<Confusion>,
     /// Rows to look at, of two kinds.
     looks: Vec<Look<'a>>,
@@ -50,6 +49,9 @@ struct Row {
     tokens: String,
     command: String,
 }
+
+/// Classes of a table that a person can read.
+const CONFUSED: usize = 30;
 
 /// How often classes were taken for each other by one method.
 #[derive(Serialize)]
@@ -98,7 +100,7 @@ impl<'a> View<'a> {
             facts: facts(comparison),
             recommended: comparison.recommended.as_deref(),
             reason: &comparison.reason,
-            classes: comparison.majority_baseline.is_some(),
+            classes: comparison.has_classes(),
             rows: comparison.rows.iter().map(|row| Row::of(row, comparison)).collect(),
             floors: [
                 floor("counting words (naive Bayes)", counted),
@@ -109,8 +111,7 @@ impl<'a> View<'a> {
             .collect(),
             quality,
             curves,
-            labels: &comparison.labels,
-            confusions: comparison.rows.iter().filter_map(|row| confusion(row, comparison)).collect(),
+            confusions: comparison.rows.iter().filter_map(confusion).collect(),
             looks: looks(comparison),
             unfinished: comparison.unfinished.join(", "),
         }
@@ -192,13 +193,14 @@ fn distance(difference: &Difference) -> String {
     format!("{} ({} to {})", points(*accuracy), points(*low), points(*high))
 }
 
-fn confusion(row: &RunReport, comparison: &Comparison) -> Option<Confusion> {
-    let counts = row.runs().first()?.answers.as_ref()?.confusion(comparison.labels.len());
+fn confusion(row: &RunReport) -> Option<Confusion> {
+    let run = row.runs().first().filter(|run| run.labels.len() <= CONFUSED)?;
+    let counts = run.answers.as_ref()?.confusion(run.labels.len());
     let shares = |counts: &Vec<usize>| {
         let all = counts.iter().sum::<usize>().max(1) as f64;
         counts.iter().map(|&count| (count, count as f64 / all)).collect()
     };
-    let rows = comparison.labels.iter().zip(&counts).map(|(name, row)| (name.clone(), shares(row)));
+    let rows = run.labels.iter().zip(&counts).map(|(name, row)| (name.clone(), shares(row)));
     Some(Confusion { method: row.method.clone(), rows: rows.collect() })
 }
 

@@ -38,7 +38,7 @@ fn run(method: &str, rows: &[Row], validation: &[Row], settings: &TrainSettings)
     let mut classifier = Classifier::new(&model(), &method, 3, settings.seed).unwrap();
     let outcome = train(
         &mut classifier,
-        Given { train: rows, validation, states: None, snapshots: None },
+        Given { train: rows, validation, states: None, snapshots: None, stop: None },
         settings,
         &mut |_| {},
     )

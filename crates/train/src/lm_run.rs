@@ -220,7 +220,8 @@ impl LmPrepared {
             let (train_rows, validation) = (&self.train, &self.validation);
             let name = grown.method.info().name;
             let snapshots = self.snapshots.as_ref().map(|all| all.of(name, settings.seed));
-            let given = Given { train: train_rows, validation, states: Some(&self.states), snapshots };
+            let given =
+                Given { train: train_rows, validation, states: Some(&self.states), snapshots, stop: None };
             return train(grown, given, settings, watch);
         }
         let outcome = prompting::texts::choose(self, grown, settings, watch)?;

@@ -15,7 +15,8 @@ pub(crate) fn naive_bayes(train: &[Example], test: &[Example], classes: usize) -
 
 /// How often words stand in the texts of each class.
 struct Counts {
-    words: BTreeMap<String, Vec<f64>>,
+    /// Only of the classes that a word stands in: there may be many.
+    words: BTreeMap<String, BTreeMap<usize, f64>>,
     /// All words of a class.
     totals: Vec<f64>,
     /// Texts of a class.
@@ -24,29 +25,31 @@ struct Counts {
 
 impl Counts {
     fn of(rows: &[Example], classes: usize) -> Self {
-        let none = vec![0.0; classes];
-        let mut counts = Self { words: BTreeMap::new(), totals: none.clone(), texts: none.clone() };
+        let mut counts =
+            Self { words: BTreeMap::new(), totals: vec![0.0; classes], texts: vec![0.0; classes] };
         for row in rows {
             let class = row.label as usize;
             counts.texts[class] += 1.0;
             for word in words(row) {
                 counts.totals[class] += 1.0;
-                counts.words.entry(word).or_insert_with(|| none.clone())[class] += 1.0;
+                *counts.words.entry(word).or_default().entry(class).or_default() += 1.0;
             }
         }
         counts
     }
 
-    /// Logarithms of the classes' probabilities, up to a constant. Words that were never seen tell nothing.
+    /// Logarithms of the classes' probabilities, up to a constant. Words that were never seen tell nothing; a class
+    /// that was never seen counts as half a text.
     fn logits(&self, row: &Example) -> Vec<f32> {
-        let mut logits: Vec<f64> = self.texts.iter().map(|texts| texts.ln()).collect();
-        let vocabulary = self.words.len() as f64;
+        let mut logits: Vec<f64> = self.texts.iter().map(|texts| texts.max(0.5).ln()).collect();
+        let mut known = 0.0;
         for counts in words(row).filter_map(|word| self.words.get(&word)) {
-            for ((logit, count), total) in logits.iter_mut().zip(counts).zip(&self.totals) {
-                *logit += (count + 1.0).ln() - (total + vocabulary).ln();
-            }
+            known += 1.0;
+            counts.iter().for_each(|(&class, count)| logits[class] += (count + 1.0).ln());
         }
-        logits.into_iter().map(|logit| logit as f32).collect()
+        let vocabulary = self.words.len() as f64;
+        let weighed = |(logit, total): (f64, &f64)| (logit - known * (total + vocabulary).ln()) as f32;
+        logits.into_iter().zip(&self.totals).map(weighed).collect()
     }
 }
 

@@ -157,6 +157,7 @@ mod tests {
         std::fs::write(&path, format!("text,label\n{rows}")).unwrap();
         let before = std::fs::read(&path).unwrap();
         let recipe = Recipe {
+            init_from: None,
             task: offshoot_models::Task::Classification,
             model: ModelRecipe::default(),
             data: DataRecipe::new(folder.path().join("./train.csv")),

@@ -19,6 +19,9 @@ pub struct Recipe {
     /// What the rows are for. Default `classification`.
     #[serde(default)]
     pub task: Task,
+    /// An adapter that training begins from, instead of a new one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub init_from: Option<PathBuf>,
     /// The frozen model.
     pub model: ModelRecipe,
     /// The rows.
@@ -132,6 +135,9 @@ impl Recipe {
             differ.push("the task".into());
         }
         differ.extend(differences("compare", &self.compare, &then.compare)?);
+        if self.init_from != then.init_from {
+            differ.push("--init-from".into());
+        }
         if self.methods != then.methods {
             differ.push("the methods or their settings".into());
         }
@@ -248,6 +254,7 @@ mod tests {
     fn recipe() -> Recipe {
         Recipe {
             task: Task::Classification,
+            init_from: None,
             model: ModelRecipe { name: "model".into(), ..ModelRecipe::default() },
             data: DataRecipe::new("rows.csv"),
             train: TrainSettings::default(),

@@ -139,7 +139,13 @@ impl Prepared {
                 let (train_rows, validation) = (&self.train, &self.validation);
                 let name = classifier.method.info().name;
                 let snapshots = self.snapshots.as_ref().map(|all| all.of(name, settings.seed));
-                let given = Given { train: train_rows, validation, states: Some(&self.states), snapshots };
+                let given = Given {
+                    train: train_rows,
+                    validation,
+                    states: Some(&self.states),
+                    snapshots,
+                    stop: None,
+                };
                 train(classifier, given, settings, watch)
             }
         }
@@ -184,6 +190,9 @@ impl Prepared {
             }
         };
         let labels: Vec<u32> = rows.iter().map(|row| row.label).collect();
-        Ok(Some((Score::Classes(Metrics::of(&logits, &labels)), Answers::of(&logits, &labels))))
+        Ok(Some((
+            Score::Classes(Metrics::of(&logits, &labels)),
+            Answers::of(&logits, &labels, fingerprint(&[examples])),
+        )))
     }
 }

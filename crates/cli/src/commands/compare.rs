@@ -95,6 +95,11 @@ fn compare(args: &Args, session: &Session) -> Result<()> {
     let chosen = !args.methods.is_empty() || flags.recipe.is_some();
     let recipe = flags.recipe(&args.methods, &all)?;
     let mut recipe = unfinished::dated(recipe, &args.unfinished, &args.output)?;
+    if args.budget.is_some() && (args.no_tune || recipe.train.lr.is_some()) {
+        bail!(Usage(
+            "--budget is planned by the search for learning rates: leave --lr and --no-tune out".into()
+        ));
+    }
     args.change(&mut recipe.compare);
     let output = OutputFolder::ready(&args.output)?;
     if recipe.task == Task::LanguageModel {
@@ -109,8 +114,8 @@ fn compare(args: &Args, session: &Session) -> Result<()> {
     }
     recipe.methods.iter_mut().for_each(|method| method.resolve(prepared.model.backbone.shape()));
     session.console.say(&briefing::lines(&prepared, &briefing, &args.run.model.dtype)?);
-    output.write("recipe.toml", &recipe.to_toml()?)?;
     let unfinished = begin(args, &recipe, &output, session)?;
+    output.write("recipe.toml", &recipe.to_toml()?)?;
     prepared.snapshots = Some(unfinished.snapshots.clone());
     run_all(args, (&unfinished, &output), &prepared, &recipe, session)
 }
@@ -149,8 +154,8 @@ fn compare_text(
     if let Some(written) = prepared.untuned_text()? {
         session.console.say(&format!("untuned, {}", results::written(&written)));
     }
-    output.write("recipe.toml", &recipe.to_toml()?)?;
     let unfinished = begin(args, &recipe, output, session)?;
+    output.write("recipe.toml", &recipe.to_toml()?)?;
     prepared.snapshots = Some(unfinished.snapshots.clone());
     run_all(args, (&unfinished, output), &prepared, &recipe, session)
 }
@@ -171,6 +176,7 @@ fn run_all<P: Keep>(
         output,
         seeds: &seeds,
         tensorboard: args.run.tensorboard,
+        resume: args.unfinished.resume,
         runs: progress::runs(&session.console, recipe.methods.len() * seeds.len()),
         run: None,
     };
@@ -187,6 +193,9 @@ fn run_all<P: Keep>(
     output.write_json("report.json", &comparison)?;
     let data = recipe.data.path.file_name().unwrap_or_default().to_string_lossy();
     pages::write(output, &comparison, &data)?;
+    if let Some(error) = &comparison.broken {
+        return Err(unfinished.broken(error));
+    }
     if !comparison.unfinished.is_empty() {
         return Err(stopped(&comparison, unfinished, session));
     }
@@ -277,6 +286,7 @@ struct Show<'a, P> {
     output: &'a OutputFolder,
     seeds: &'a [u64],
     tensorboard: bool,
+    resume: bool,
     runs: ProgressBar,
     run: Option<RunProgress>,
 }
@@ -309,7 +319,7 @@ impl<P: Keep> Watcher<P::Grown> for Show<'_, P> {
         let name = self.name(method.info().name, seed);
         let run = RunProgress::new(self.console, name, self.recipe.train.epochs, false);
         let logs = self.output.path().join("logs").join(self.run_name(method.info().name, seed));
-        self.run = Some(match Track::open(&logs, self.tensorboard) {
+        self.run = Some(match Track::open(&logs, self.tensorboard, self.resume) {
             Ok(track) => run.tracked(track),
             Err(error) => {
                 self.console.say(&format!("note: this run has no log, {error}"));

@@ -11,7 +11,7 @@ use offshoot::models::{LoadOptions, Model};
 use offshoot::train::data::{Columns, Example, Table, read_table};
 use offshoot::train::{DataRecipe, Embedded, Embedder, Shard, TrainSettings, open_tokenizer};
 use serde_json::json;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 const EXAMPLE: &str = "Examples:
   offshoot embed reviews.csv --model ./all-MiniLM-L6-v2 --output reviews.parquet
@@ -61,6 +61,11 @@ fn embed(args: &Args, session: &Session) -> Result<()> {
     let Some(name) = &args.model.model else {
         bail!(Usage("which model? Name a folder or a hub id with --model".into()));
     };
+    let same =
+        |output: &Path| matches!((output.canonicalize(), args.data.canonicalize()), (Ok(a), Ok(b)) if a == b);
+    if same(&args.output) || same(&args.output.with_extension("rows.jsonl")) {
+        bail!("the rows themselves would be overwritten; name another --output");
+    }
     let table = read_table(&args.data)?;
     let rows = rows(args, &table, session)?;
     let rows = &rows[args.shard.unwrap_or(Shard::WHOLE).range(rows.len())];

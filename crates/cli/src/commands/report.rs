@@ -4,7 +4,7 @@ use crate::output::OutputFolder;
 use crate::pages;
 use crate::session::Session;
 use anyhow::{Context, Result, bail};
-use offshoot::train::{Comparison, Recipe, RunReport};
+use offshoot::train::{Comparison, Judged, Recipe, RunReport};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -61,7 +61,8 @@ fn read(folder: &Path) -> Result<Comparison> {
     if run.method.is_empty() {
         bail!("{}: it reports no run; {}", path.display(), advice());
     }
-    Ok(Comparison { rows: vec![run], ..Comparison::default() })
+    let (rows, labels) = (run.test_rows, run.labels.clone());
+    Ok(Comparison::new(vec![run], Judged { rows, labels: &labels, ..Judged::default() }))
 }
 
 /// The file of the rows, as the recipe beside a report says.

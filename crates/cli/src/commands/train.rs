@@ -2,7 +2,7 @@
 
 use crate::adapters::{self, Adapter};
 use crate::briefing;
-use crate::flags::{RunFlags, UnfinishedFlags, method_names};
+use crate::flags::{RunFlags, UnfinishedFlags, method_names, read_recipe};
 use crate::output::OutputFolder;
 use crate::progress::RunProgress;
 use crate::results;
@@ -114,13 +114,15 @@ pub(super) fn keep_base(recipe: &Recipe, base: &Path, output: &Path) -> Result<(
 /// The recipe, with what the adapter to train on from decides.
 fn recipe(args: &Args) -> Result<Recipe> {
     let mut flags = unfinished::flags(&args.run, &args.unfinished, &args.output)?;
-    let adapter = args.init_from.as_deref().map(Adapter::open).transpose()?;
+    let from = init_from(args, &flags)?;
+    let adapter = from.as_deref().map(Adapter::open).transpose()?;
     let card = adapter.and_then(|adapter| adapter.card);
     if let (Some(card), None, None) = (&card, &flags.model.model, &flags.recipe) {
         flags.model.model = Some(card.base.name.clone());
     }
     let recipe = flags.recipe(args.method.as_slice(), &["lora"])?;
     let mut recipe = unfinished::dated(recipe, &args.unfinished, &args.output)?;
+    recipe.init_from = from;
     if let (Some(card), None) = (&card, flags.task) {
         recipe.task = card.task;
     }
@@ -128,10 +130,19 @@ fn recipe(args: &Args) -> Result<Recipe> {
     Ok(recipe)
 }
 
+/// The adapter to train on from: as asked, or as the recipe says where no method is asked for.
+fn init_from(args: &Args, flags: &RunFlags) -> Result<Option<PathBuf>> {
+    match (&args.init_from, &flags.recipe, &args.method) {
+        (Some(adapter), ..) => Ok(Some(adapter.clone())),
+        (None, Some(path), None) => Ok(read_recipe(path)?.init_from),
+        _ => Ok(None),
+    }
+}
+
 /// What is trained: the recipe's method, or an adapter that is there already.
 fn start(args: &Args, recipe: &Recipe, prepared: &Prepared, session: &Session) -> Result<Classifier> {
     let seed = recipe.train.seed;
-    if let Some(adapter) = &args.init_from {
+    if let Some(adapter) = &recipe.init_from {
         return adapters::resume(adapter, prepared, seed, args.run.model.pickle.pickles(), session);
     }
     match recipe.methods.as_slice() {
@@ -157,7 +168,7 @@ pub(super) fn progress(
     session: &Session,
 ) -> Result<RunProgress> {
     let name = method.info().name.to_owned();
-    let track = Track::open(&args.output, args.run.tensorboard)?;
+    let track = Track::open(&args.output, args.run.tensorboard, args.unfinished.resume)?;
     let progress = RunProgress::new(&session.console, name, recipe.train.epochs, true);
     Ok(progress.profiled(args.profile).tracked(track))
 }

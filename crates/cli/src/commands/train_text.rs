@@ -32,9 +32,9 @@ pub(super) fn train(args: &Args, mut recipe: Recipe, session: &Session) -> Resul
     if let Some(written) = prepared.untuned_text()? {
         session.console.say(&format!("untuned, {}", results::written(&written)));
     }
-    let mut progress = progress(&grown.method, &recipe, args, session)?;
     let unfinished = Unfinished::begin("train", &args.unfinished, output.path(), &recipe, &session.console)?;
     prepared.snapshots = Some(unfinished.snapshots.clone());
+    let mut progress = progress(&grown.method, &recipe, args, session)?;
     let report = prepared.train(&mut grown, &recipe.train, &mut |event| progress.event(event));
     drop(progress);
     let report = report.map_err(|error| unfinished.failed(error))?;
@@ -56,7 +56,7 @@ pub(super) fn train(args: &Args, mut recipe: Recipe, session: &Session) -> Resul
 
 /// What is trained: the recipe's method, or an adapter that is there already.
 fn start(args: &Args, recipe: &Recipe, prepared: &LmPrepared, session: &Session) -> Result<LanguageModel> {
-    if let Some(folder) = &args.init_from {
+    if let Some(folder) = &recipe.init_from {
         let pickles = args.run.model.pickle.pickles();
         let loaded = checkpoint::load_language_model(folder, &prepared.model, pickles)?;
         loaded.notes.iter().for_each(|note| session.console.say(&format!("note: {note}")));

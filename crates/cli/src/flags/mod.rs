@@ -14,7 +14,7 @@ pub(crate) use base::BaseFlags;
 pub(crate) use data::{ColumnFlags, LabelFlags, SplitFlags};
 pub(crate) use generation::GenerationFlags;
 pub(crate) use model::{MachineFlags, ModelFlags, PickleFlags};
-pub(crate) use run::{RunFlags, method_names};
+pub(crate) use run::{RunFlags, method_names, read_recipe};
 pub(crate) use training::{SizeFlags, TrainFlags};
 pub(crate) use unfinished::UnfinishedFlags;
 pub(crate) use written::WrittenFlags;

@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 /// Everything that decides a run: what `train` and `compare` share.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct RunFlags {
-    /// The rows: a .csv, .tsv, .jsonl or .json file
+    /// The rows: a .csv, .tsv, .jsonl, .json (also .gz, .zst) or .parquet file
     #[arg(value_name = "DATA", required_unless_present_any = ["recipe", "resume"])]
     data: Option<PathBuf>,
 
@@ -136,6 +136,7 @@ impl RunFlags {
             (Some(path), _) => read_recipe(path)?,
             (None, Some(name)) => Recipe {
                 task: Task::default(),
+                init_from: None,
                 model: ModelRecipe { name: name.clone(), ..ModelRecipe::default() },
                 data: DataRecipe::new(self.data.clone().unwrap_or_default()),
                 train: TrainSettings::default(),
@@ -178,7 +179,11 @@ fn choose(methods: &mut Vec<MethodConfig>, names: &[String]) -> Result<()> {
     Ok(())
 }
 
-fn read_recipe(path: &Path) -> Result<Recipe> {
+/// Reads a recipe's file.
+///
+/// # Errors
+/// If it cannot be read, or is none.
+pub(crate) fn read_recipe(path: &Path) -> Result<Recipe> {
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     Recipe::from_toml(&text).with_context(|| format!("{} is no recipe", path.display()))
 }

@@ -16,7 +16,7 @@ fn a_missing_file_and_an_unknown_format_are_named() {
     let place = Place::new();
     place.run("train no.csv --model model --output out").fails(1, &["cannot read no.csv"]);
     place
-        .run("train model/config.parquet --model model --output out")
+        .run("train model/config.xlsx --model model --output out")
         .fails(1, &["the format is not known", ".jsonl"]);
     place.run("predict no.csv --adapter model").fails(1, &["holds no adapter", "offshoot.json"]);
     place.run("predict rows.csv --adapter no").fails(1, &["there is no folder no"]);

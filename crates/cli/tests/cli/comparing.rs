@@ -7,7 +7,7 @@ use serde_json::Value;
 fn a_comparison_finds_learning_rates_and_keeps_to_its_time() {
     let place = Place::new();
     std::fs::write(place.path("more.csv"), place::rows(120)).unwrap();
-    let compare = "compare more.csv --model model --threads 1 --batch 4 --json";
+    let compare = "compare more.csv --model model --threads 1 --batch 3 --json";
     let several = format!("{compare} --methods features,lora,ia3,bitfit");
     let ran = place.run(&format!("{several} --epochs 2 --output tuned")).ok();
     assert_eq!(ran.stderr.matches(": learning rate ").count(), 3, "features is solved: {}", ran.stderr);

@@ -3,8 +3,9 @@
 use crate::place::{Place, rows};
 use offshoot::models::weights::read_tensors;
 use offshoot::train::data::read_table;
+use parquet::file::reader::{FileReader, SerializedFileReader};
 use serde_json::Value;
-use std::fs;
+use std::fs::{self, File};
 
 /// The values of a file of NumPy's.
 fn npy(bytes: &[u8]) -> Vec<f32> {
@@ -41,6 +42,16 @@ fn embeddings_are_the_same_in_every_format_and_in_any_number_of_parts() {
     assert!(first["text"].as_str().unwrap().contains("good"));
 
     embed("--output all.parquet");
+    let reader = SerializedFileReader::new(File::open(place.path("all.parquet")).unwrap()).unwrap();
+    let rows: Vec<Value> =
+        reader.get_row_iter(None).unwrap().map(|row| row.unwrap().to_json_value()).collect();
+    let values = |row: &Value| -> Vec<f32> {
+        row["embedding"].as_array().unwrap().iter().map(|value| value.as_f64().unwrap() as f32).collect()
+    };
+    assert_eq!(rows.iter().flat_map(values).collect::<Vec<f32>>(), whole);
+    assert_eq!((&rows[1]["line"], &rows[1]["label"]), (&Value::from(3), &Value::from("0")));
+    assert!(rows[1]["text"].as_str().unwrap().contains("bad") && rows[1]["text_pair"].is_null());
+    place.run("embed all.parquet --model model --text text --output all.parquet").fails(1, &["overwritten"]);
     let message = read_table(&place.path("all.parquet")).unwrap_err().to_string();
     assert!(message.contains("`embedding` holds a list"), "{message}");
     place.run("embed more.csv --model model --output all.csv").fails(1, &[".parquet, .npy or .safetensors"]);

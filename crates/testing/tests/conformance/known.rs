@@ -26,7 +26,7 @@ fn run(model: &Model, config: &MethodConfig, states: Option<&States>) -> (Vec<f3
     let settings = TrainSettings { epochs: 3, batch: 4, lr: Some(1e-2), ..TrainSettings::default() };
     let mut classifier = Classifier::new(model, config, 3, 5).unwrap();
     let (rows, validation) = (rows(1), rows(2));
-    let given = Given { train: &rows, validation: &validation, states, snapshots: None };
+    let given = Given { train: &rows, validation: &validation, states, snapshots: None, stop: None };
     let outcome = train(&mut classifier, given, &settings, &mut |_| {}).unwrap();
     (classifier.params.snapshot().concat(), outcome.epochs, outcome.depth)
 }

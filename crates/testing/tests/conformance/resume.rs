@@ -57,7 +57,7 @@ fn run(
     let mut classifier = Classifier::new(model, config, 3, settings.seed).unwrap();
     let (rows, validation) = (rows(1), rows(2));
     let states = snapshots.map(|all| all.of("run", 0));
-    let given = Given { train: &rows, validation: &validation, states: None, snapshots: states };
+    let given = Given { train: &rows, validation: &validation, states: None, snapshots: states, stop: None };
     let mut events = Vec::new();
     let outcome = train(&mut classifier, given, settings, &mut |event| {
         if let (Event::Step { step, .. }, Some(all)) = (&event, snapshots)

@@ -11,7 +11,7 @@ pub use tune::{Trial, Tuned};
 
 use crate::report::{Comparison, RunReport};
 use crate::trainer::{Event, TrainSettings};
-use crate::{Error, Result};
+use crate::{Error, Result, Snapshots};
 use budget::{Estimate, Plan};
 use offshoot_methods::MethodConfig;
 use serde::{Deserialize, Serialize};
@@ -85,9 +85,12 @@ pub fn compare<P: Ground>(
 ) -> Comparison {
     let seeds = compared.seeds(settings);
     let mut race = Race { ground, settings, compared, seeds, tuned: BTreeMap::new(), watcher };
-    let dropped = race.fit(methods);
-    let mut rows = Vec::new();
-    for method in methods {
+    let (mut rows, mut broken) = (Vec::new(), None);
+    let dropped = race.fit(methods).unwrap_or_else(|error| {
+        broken = Some(error.to_string());
+        BTreeMap::new()
+    });
+    for method in methods.iter().take_while(|_| broken.is_none()) {
         let row = match dropped.get(method.info().name) {
             Some(why) => Err(Error::invalid(why.clone())),
             None => race.row(method),
@@ -95,13 +98,25 @@ pub fn compare<P: Ground>(
         let row = match row {
             Ok(row) => row,
             Err(Error::Stopped { .. }) => break,
+            // What was trained would be lost with the states that it could be gone on with from.
+            Err(error) if race.keeps_states(method) => {
+                broken = Some(error.to_string());
+                break;
+            }
             Err(error) => RunReport::failed(method.info().name, ground.model_name(), error.to_string()),
         };
         race.watcher.row(&row);
         rows.push(row);
     }
     let unfinished = methods[rows.len()..].iter().map(|method| method.info().name.to_owned()).collect();
-    Comparison { unfinished, ..Comparison::new(rows, ground.judged()) }
+    Comparison { unfinished, broken, ..Comparison::new(rows, ground.judged()) }
+}
+
+/// What fits into a time: how many seeds, and why methods are left out.
+#[derive(Serialize, Deserialize)]
+struct Fitted {
+    seeds: usize,
+    dropped: BTreeMap<String, String>,
 }
 
 /// A comparison while it runs.
@@ -117,29 +132,46 @@ struct Race<'a, P: Ground> {
 
 impl<P: Ground> Race<'_, P> {
     /// What fits into the time that is given: changes the seeds, and returns why methods are left out.
-    fn fit(&mut self, methods: &[MethodConfig]) -> BTreeMap<&'static str, String> {
-        let Some(budget) = self.compared.budget else { return BTreeMap::new() };
-        let start = Instant::now();
-        let mut estimates = Vec::new();
-        for method in methods {
-            let done = self.seeds.iter().all(|&seed| self.finished(method, seed).is_some());
-            if let Some(tuned) = self.tune(method).filter(|_| !done) {
-                estimates.push(self.estimate(method, &tuned));
-            }
+    fn fit(&mut self, methods: &[MethodConfig]) -> Result<BTreeMap<String, String>> {
+        let Some(budget) = self.compared.budget else { return Ok(BTreeMap::new()) };
+        let before = self.ground.snapshots().and_then(Snapshots::plan::<Fitted>);
+        let fitted = match before {
+            Some(fitted) => fitted,
+            None => self.plan(methods, budget),
+        };
+        if let Some(all) = self.ground.snapshots().filter(|all| !all.stop.asked()) {
+            all.keep_plan(&fitted)?;
         }
+        self.seeds.truncate(fitted.seeds);
+        let names: Vec<&str> = fitted.dropped.keys().map(String::as_str).collect();
+        self.watcher.planned(fitted.seeds, &names);
+        Ok(fitted.dropped)
+    }
+
+    fn plan(&mut self, methods: &[MethodConfig], budget: u64) -> Fitted {
+        let start = Instant::now();
+        let tuned: Vec<(&MethodConfig, Tuned)> =
+            methods.iter().filter_map(|method| Some((method, self.tune(method)?))).collect();
+        let estimates: Vec<Estimate> =
+            tuned.iter().map(|(method, tuned)| self.estimate(method, tuned)).collect();
         let left = budget as f64 - start.elapsed().as_secs_f64();
         let Plan { seeds, dropped } = Plan::new(&estimates, self.seeds.len(), left);
-        self.seeds.truncate(seeds);
-        let names: Vec<&str> = dropped.iter().map(|estimate| estimate.method).collect();
-        self.watcher.planned(seeds, &names);
         let why = |e: &Estimate| {
+            let (seconds, ahead) = (e.seconds * seeds as f64, e.ahead(&estimates));
             format!(
-                "left out: it would take about {:.0} s of the {budget} s that are given, and after its short run {} methods were ahead",
-                e.seconds * seeds as f64,
-                e.ahead(&estimates)
+                "left out: it would take about {seconds:.0} s of the {budget} s that are given, and after its short \
+                 run {ahead} methods were ahead"
             )
         };
-        dropped.iter().map(|estimate| (estimate.method, why(estimate))).collect()
+        let dropped = dropped.iter().map(|estimate| (estimate.method.to_owned(), why(estimate))).collect();
+        Fitted { seeds, dropped }
+    }
+
+    /// Whether a run of the method left states that it can be gone on with from. One that ended in a value that is
+    /// not finite would end so again: its states go.
+    fn keeps_states(&self, method: &MethodConfig) -> bool {
+        let Some(all) = self.ground.snapshots() else { return false };
+        self.seeds.iter().any(|&seed| !all.of(method.info().name, seed).is_empty())
     }
 
     fn estimate(&self, method: &MethodConfig, tuned: &Tuned) -> Estimate {
@@ -171,7 +203,11 @@ impl<P: Ground> Race<'_, P> {
         let lr = tuned.as_ref().map(|tuned| tuned.rate).or(self.settings.lr);
         let settings = TrainSettings { seed, lr, ..self.settings.clone() };
         let watcher = &mut *self.watcher;
-        let (grown, report) = self.ground.run(method, &settings, &mut |event| watcher.event(event))?;
+        let run = self.ground.run(method, &settings, &mut |event| watcher.event(event));
+        if let (Err(Error::NotFinite { .. }), Some(all)) = (&run, self.ground.snapshots()) {
+            all.of(method.info().name, seed).clear()?;
+        }
+        let (grown, report) = run?;
         let adapter_bytes = self.watcher.done(&grown, &report)?;
         let report = RunReport { adapter_bytes, tuned, ..report };
         if let Some(all) = self.ground.snapshots() {

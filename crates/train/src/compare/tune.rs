@@ -21,9 +21,9 @@ const MOST: usize = 5;
 const SHARE: f64 = 0.2;
 /// Steps of a try at least; fewer tell one rate from another only by chance.
 const LEAST_STEPS: usize = 20;
-/// One of so many training rows is held out, up to a number that tells losses apart.
+/// One of so many training rows is held out, and between the numbers that tell losses apart.
 const HELD_OUT: usize = 10;
-const JUDGED: usize = 256;
+const JUDGED: std::ops::RangeInclusive<usize> = 20..=256;
 
 /// How a learning rate was found.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -84,9 +84,10 @@ pub(super) fn tune<P: Ground>(
     while let Some(rate) = next(&tuned.tried).filter(|_| tuned.tried.len() < MOST) {
         tuned.attempt(ground, method, settings, (&rows, &held_out), rate)?;
     }
-    tuned.rate = best(&tuned.tried).rate;
+    // Where no rate has a finite loss, the run at the method's own says so.
+    tuned.rate = Some(best(&tuned.tried)).filter(|best| best.loss.is_some()).map_or(own, |best| best.rate);
     tuned.seconds = start.elapsed().as_secs_f64();
-    Ok(Some(tuned).filter(|tuned| tuned.loss().is_finite()))
+    Ok(Some(tuned))
 }
 
 impl Tuned {
@@ -101,7 +102,8 @@ impl Tuned {
     ) -> Result<()> {
         let settings = TrainSettings { lr: Some(rate), epochs: 1, patience: None, ..settings.clone() };
         let mut learner = ground.grow(method, settings.seed)?;
-        let given = Given { states: Some(ground.states()), ..Given::rows(rows) };
+        let stop = ground.snapshots().map(|all| &all.stop);
+        let given = Given { states: Some(ground.states()), stop, ..Given::rows(rows) };
         let loss = match train(&mut learner, given, &settings, &mut |_| {}) {
             Ok(outcome) => {
                 self.seconds_per_row = outcome.train_seconds / rows.len() as f64;
@@ -124,12 +126,12 @@ type RowOf<P> = <<P as Ground>::Grown as Learner>::Row;
 /// Rows to train on briefly, and rows to judge by; none where there are too few.
 fn parts<R: Clone>(rows: &[R], settings: &TrainSettings) -> Option<(Vec<R>, Vec<R>)> {
     let order = Rng::new(settings.seed).fork("tune").permutation(rows.len());
-    let (held_out, rest) = order.split_at((rows.len() / HELD_OUT).min(JUDGED));
+    let judged = (rows.len() / HELD_OUT).clamp(*JUDGED.start(), *JUDGED.end()).min(rows.len());
+    let (held_out, rest) = order.split_at(judged);
     let visits = (SHARE * (settings.epochs * rows.len()) as f64) as usize;
     let wanted = visits.max(LEAST_STEPS * settings.batch).min(rest.len());
     let take = |order: &[usize]| order.iter().map(|&row| rows[row].clone()).collect::<Vec<R>>();
-    let enough = !held_out.is_empty() && wanted >= LEAST_STEPS.min(2) * settings.batch;
-    enough.then(|| (take(&rest[..wanted]), take(held_out)))
+    (wanted >= LEAST_STEPS * settings.batch).then(|| (take(&rest[..wanted]), take(held_out)))
 }
 
 fn best(tried: &[Trial]) -> Trial {
@@ -177,6 +179,7 @@ mod tests {
         assert!(held_out.iter().all(|row| !train.contains(row)));
         // So many that all are used, and so few that nothing can be told.
         assert_eq!(parts(&rows, &TrainSettings { epochs: 30, ..settings.clone() }).unwrap().0.len(), 900);
-        assert!(parts(&rows[..8], &settings).is_none());
+        assert!(parts(&rows[..219], &settings).is_none());
+        assert_eq!(parts(&rows[..222], &settings).unwrap().0.len(), 200);
     }
 }

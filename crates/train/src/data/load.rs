@@ -28,7 +28,7 @@ pub struct LoadOptions {
 }
 
 /// A labelled row.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Example {
     /// The text, as in the file.
     pub text: String,

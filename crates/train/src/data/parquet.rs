@@ -20,9 +20,11 @@ pub(super) const FORMAT: Format = Format {
 
 /// Bytes of text a byte of the file: encodings that repeat a value give a few hundred, a file made to fill a
 /// memory millions.
-const RATIO: u64 = 1000;
+const RATIO: u64 = 200;
 /// What every file may hold.
-const LEAST: u64 = 64 << 20;
+const LEAST: u64 = 8 << 20;
+/// What a row takes beside its texts.
+const ROW: u64 = 96;
 
 /// Names of numbered classes, by column.
 type Classes = BTreeMap<String, Vec<String>>;
@@ -55,7 +57,7 @@ fn rows(file: File, size: u64, builder: &mut Builder) -> std::result::Result<(),
                 Err(reason) => fault = Some(reason),
             }
         }
-        let bytes = cells.iter().map(|(_, text)| text.len() as u64 + 32).sum::<u64>();
+        let bytes = ROW + cells.iter().map(|(_, text)| text.len() as u64 + 32).sum::<u64>();
         left = left
             .checked_sub(bytes)
             .ok_or_else(|| ParquetError::General(format!("it holds more than {RATIO} times its size")))?;

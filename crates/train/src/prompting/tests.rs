@@ -59,6 +59,7 @@ pub(super) fn prepared(family: &str) -> Prepared {
     fs::write(&data, format!("text,label\n{}", (0..44).map(row).collect::<String>())).unwrap();
     let recipe = Recipe {
         task: Task::Classification,
+        init_from: None,
         model: ModelRecipe { name: family.into(), ..ModelRecipe::default() },
         data: DataRecipe::new(&data),
         train: TrainSettings::default(),

@@ -88,6 +88,7 @@ fn prepared(family: &str, template: Option<&str>, rows: &[LmExample], max_length
     data.generate.max_tokens = 4;
     let recipe = Recipe {
         task: Task::LanguageModel,
+        init_from: None,
         model: ModelRecipe { name: family.into(), ..ModelRecipe::default() },
         data,
         train: TrainSettings::default(),

@@ -42,6 +42,9 @@ pub struct Comparison {
     /// The methods that were not run to their end, because the comparison was stopped.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unfinished: Vec<String>,
+    /// What ended it before, if that was an error that left something to go on with.
+    #[serde(skip)]
+    pub broken: Option<String>,
 }
 
 /// A test row with what the methods said of it.
@@ -92,7 +95,14 @@ impl Comparison {
             recommended,
             reason,
             unfinished: Vec::new(),
+            broken: None,
         }
+    }
+
+    /// Whether methods are measured by an accuracy.
+    pub fn has_classes(&self) -> bool {
+        let accuracy = |row: &RunReport| row.test.or(row.validation).and_then(|score| score.accuracy());
+        self.majority_baseline.is_some() || self.rows.iter().any(|row| accuracy(row).is_some())
     }
 
     /// Several comparisons as one; of one, itself. Methods are told apart by the names that they have by now.
@@ -103,7 +113,8 @@ impl Comparison {
         let majority = shared(&parts, |part| part.majority_baseline);
         let naive_bayes = shared(&parts, |part| part.naive_bayes);
         let rows: Vec<RunReport> = parts.into_iter().flat_map(|part| part.rows).collect();
-        let labels = rows.first().map(|row| row.labels.clone()).unwrap_or_default();
+        let labels =
+            rows.iter().find(|row| !row.labels.is_empty()).map(|row| row.labels.clone()).unwrap_or_default();
         let tested = rows.iter().map(|row| row.test_rows).max().unwrap_or(0);
         Self::new(rows, Judged { rows: tested, labels: &labels, majority, naive_bayes, test: &[] })
     }
@@ -118,7 +129,8 @@ fn shared<T: PartialEq>(parts: &[Comparison], of: fn(&Comparison) -> Option<T>) 
 /// What a method said of each test row, over all its runs.
 struct Known<'a> {
     method: &'a str,
-    labels: &'a [u32],
+    /// A hash of the rows.
+    rows: &'a str,
     /// The share of its runs that were right.
     right: Vec<f64>,
 }
@@ -126,8 +138,8 @@ struct Known<'a> {
 impl<'a> Known<'a> {
     fn of(row: &'a RunReport) -> Option<Self> {
         let answers: Vec<&Answers> = row.runs().iter().filter_map(|run| run.answers.as_ref()).collect();
-        let labels = answers.first()?.labels.as_slice();
-        let alike = |a: &&Answers| a.labels == labels && a.classes.len() == labels.len();
+        let (rows, labels) = answers.first().map(|a| (a.rows.as_str(), a.labels.as_slice()))?;
+        let alike = |a: &&Answers| a.rows == rows && a.labels == labels && a.classes.len() == labels.len();
         if labels.is_empty() || !answers.iter().all(alike) {
             return None;
         }
@@ -135,7 +147,7 @@ impl<'a> Known<'a> {
             answers.iter().filter(|a| a.classes[at] == label).count() as f64 / answers.len() as f64
         };
         let right = labels.iter().enumerate().map(share).collect();
-        Some(Self { method: &row.method, labels, right })
+        Some(Self { method: &row.method, rows, right })
     }
 
     fn sum(&self) -> f64 {
@@ -146,11 +158,11 @@ impl<'a> Known<'a> {
 /// Each method against the most accurate one, of those that answered the rows that most of them answered.
 fn differences(rows: &[RunReport]) -> Vec<Difference> {
     let mut known: Vec<Known<'_>> = rows.iter().filter_map(Known::of).collect();
-    let shared = |labels: &[u32]| known.iter().filter(|other| other.labels == labels).count();
-    let Some(labels) = known.iter().map(|one| one.labels).max_by_key(|labels| shared(labels)) else {
+    let shared = |rows: &str| known.iter().filter(|other| other.rows == rows).count();
+    let Some(rows) = known.iter().map(|one| one.rows).max_by_key(|rows| shared(rows)) else {
         return Vec::new();
     };
-    known.retain(|one| one.labels == labels);
+    known.retain(|one| one.rows == rows);
     let Some(best) = known.iter().max_by(|a, b| a.sum().total_cmp(&b.sum())) else { return Vec::new() };
     let others = known.iter().filter(|other| other.method != best.method);
     others.map(|other| difference((other.method, &other.right), (best.method, &best.right))).collect()
@@ -253,6 +265,7 @@ mod tests {
         let run = |seed| {
             let right = |row: usize| !wrong.contains(&row);
             let answers = Answers {
+                rows: test.len().to_string(),
                 labels: test.iter().map(|row| row.label).collect(),
                 classes: (0..test.len()).map(|row| test[row].label ^ u32::from(!right(row))).collect(),
                 right: (0..test.len()).map(|row| if right(row) { 0.9 } else { 0.2 }).collect(),

@@ -6,6 +6,12 @@ use crate::Score;
 
 /// Language models have no accuracy: the lowest loss is recommended.
 fn lowest_loss(rows: &[RunReport]) -> (Option<String>, String) {
+    let mut hashes: Vec<&str> =
+        rows.iter().filter(|row| row.judged().is_some()).map(|row| row.rows_hash.as_str()).collect();
+    hashes.dedup();
+    if hashes.len() > 1 {
+        return (None, "losses on other rows, or by other tokenizers, cannot be compared".into());
+    }
     let judged = rows.iter().filter_map(|row| row.judged().map(|(score, on)| (row, score.loss(), on)));
     match judged.min_by(|a, b| a.1.total_cmp(&b.1)) {
         Some((row, loss, on)) => {
@@ -66,10 +72,12 @@ pub(super) fn recommend(
     let cheaper = |a: &&Candidate<'_>, b: &&Candidate<'_>| {
         cost(a).partial_cmp(&cost(b)).unwrap_or(std::cmp::Ordering::Equal)
     };
-    let choice = candidates.iter().filter(as_good).min_by(cheaper).unwrap_or(best);
+    let floor = judged.majority.unwrap_or(0.0);
+    // Few rows leave much open, but not that one should use what has learnt nothing.
+    let learnt = |candidate: &&Candidate<'_>| candidate.accuracy > floor;
+    let choice = candidates.iter().filter(as_good).filter(learnt).min_by(cheaper).unwrap_or(best);
     let difference = differences.iter().find(|difference| difference.method == choice.row.method);
     let mut reason = reason(choice, best, difference, error);
-    let floor = judged.majority.unwrap_or(0.0);
     if choice.accuracy <= floor {
         reason.push_str("; but no method is above the majority class: look at the data");
     } else if let Some(counted) = judged.naive_bayes.filter(|counted| choice.accuracy <= counted.accuracy) {

@@ -2,7 +2,6 @@
 
 use crate::checkpoint::Base;
 use crate::recipe::differences;
-use crate::rows::Tokens;
 use crate::trainer::{Learner, TrainSettings};
 use crate::{Error, Result};
 use offshoot_methods::MethodConfig;
@@ -57,7 +56,7 @@ impl Identity {
 }
 
 /// A hash of rows in their order.
-pub(crate) fn fingerprint<R: Tokens + Hash>(parts: &[&[R]]) -> String {
+pub(crate) fn fingerprint<R: Hash>(parts: &[&[R]]) -> String {
     let mut hash = Fnv(0xcbf2_9ce4_8422_2325);
     parts.hash(&mut hash);
     format!("{:016x}", hash.finish())

@@ -3,7 +3,7 @@
 use super::identity::Identity;
 use super::{Every, RunSnapshots, Snapshots, folder, steps};
 use crate::trainer::{Learner, Progress, Run, TrainSettings};
-use crate::{Error, Result};
+use crate::{Error, Result, files};
 use offshoot_core::Params;
 use offshoot_models::weights::{Named, Tensors};
 use serde::{Deserialize, Serialize};
@@ -28,7 +28,6 @@ struct State {
     version: u32,
     /// What the memory plan chose.
     batch_tokens: usize,
-    recompute: usize,
     progress: Progress,
     run: Identity,
 }
@@ -38,8 +37,6 @@ pub(crate) struct Found {
     pub(crate) progress: Progress,
     /// Most tokens of a micro-batch.
     pub(crate) batch_tokens: usize,
-    /// Blocks that are computed again on the way back.
-    pub(crate) recompute: usize,
     /// Of every parameter, in order.
     pub(crate) values: Vec<Vec<f32>>,
     /// The optimizer's means.
@@ -69,8 +66,13 @@ impl<'a> Keeper<'a> {
         rows: (&[L::Row], &[L::Row]),
         settings: &TrainSettings,
     ) -> Self {
+        let folder = snapshots.folder();
+        if snapshots.all.resume {
+            // What a process that was killed left; if it cannot be removed it is only in the way of room.
+            drop(files::sweep(&folder));
+        }
         Self {
-            folder: snapshots.folder(),
+            folder,
             all: snapshots.all,
             run: Identity::of(learner, rows, settings),
             params: names(learner.params()),
@@ -124,7 +126,6 @@ impl<'a> Keeper<'a> {
         Ok(Found {
             progress: state.progress,
             batch_tokens: state.batch_tokens,
-            recompute: state.recompute,
             values: self.all_of(&mut tensors, VALUE)?,
             moments: first.into_iter().zip(second).collect(),
             best: has_best.then(|| self.all_of(&mut tensors, BEST)).transpose()?,
@@ -162,7 +163,6 @@ impl<'a> Keeper<'a> {
         let state = State {
             version: VERSION,
             batch_tokens: run.settings.batch_tokens,
-            recompute: run.settings.recompute,
             progress: run.progress.clone(),
             run: self.run.clone(),
         };

@@ -18,9 +18,11 @@ mod keeper;
 pub(crate) use identity::fingerprint;
 pub(crate) use keeper::{Found, Keeper};
 
-use crate::checkpoint::read_json;
+use crate::checkpoint::read_json_up_to;
 use crate::checkpoint::save::write_json;
 use crate::{Error, Result, RunReport};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -28,6 +30,11 @@ use std::time::Duration;
 
 /// Of a run that is done, while others of its command are not.
 const REPORT: &str = "report.json";
+
+/// It has an answer to each test row.
+const LARGEST_REPORT: u64 = 1 << 30;
+/// What was planned of a comparison, which holds for all of it.
+const PLAN: &str = "plan.json";
 
 /// The states of all runs of one command.
 #[derive(Clone, Debug)]
@@ -124,6 +131,21 @@ impl Snapshots {
     }
 }
 
+impl Snapshots {
+    /// Keeps what was planned.
+    pub(crate) fn keep_plan(&self, plan: &impl Serialize) -> Result<()> {
+        folder::make(&self.folder)?;
+        let value = serde_json::to_value(plan).map_err(|error| Error::invalid(error.to_string()))?;
+        write_json(&self.folder.join(PLAN), &value)
+    }
+
+    /// What was planned before the command was interrupted.
+    pub(crate) fn plan<P: DeserializeOwned>(&self) -> Option<P> {
+        let plan = read_json_up_to(&self.folder.join(PLAN), 1 << 20).ok().filter(|_| self.resume)?;
+        serde_json::from_value(plan).ok()
+    }
+}
+
 impl RunSnapshots<'_> {
     fn folder(&self) -> PathBuf {
         self.all.folder.join(&self.name)
@@ -135,16 +157,31 @@ impl RunSnapshots<'_> {
     /// If a file cannot be written or removed.
     pub fn finish(&self, report: &RunReport) -> Result<()> {
         let folder = self.folder();
-        folder::remove(&folder)?;
         folder::make(&folder)?;
         let value = serde_json::to_value(report).map_err(|error| Error::invalid(error.to_string()))?;
-        write_json(&folder.join(REPORT), &value)
+        write_json(&folder.join(REPORT), &value)?;
+        self.clear()
+    }
+
+    /// Removes the run's states.
+    ///
+    /// # Errors
+    /// If one cannot be removed.
+    pub(crate) fn clear(&self) -> Result<()> {
+        let folder = self.folder();
+        steps(&folder)?.into_iter().try_for_each(|step| folder::remove(&folder.join(folder::name(step))))
+    }
+
+    /// Whether there is no state of the run.
+    pub(crate) fn is_empty(&self) -> bool {
+        steps(&self.folder()).is_ok_and(|steps| steps.is_empty())
     }
 
     /// The report of a run on these rows that is done already, if the command goes on from what there is. A
     /// damaged one is as good as none.
     pub(crate) fn finished(&self, rows: &str) -> Option<RunReport> {
-        let report = read_json(&self.folder().join(REPORT)).ok().filter(|_| self.all.resume)?;
+        let path = self.folder().join(REPORT);
+        let report = read_json_up_to(&path, LARGEST_REPORT).ok().filter(|_| self.all.resume)?;
         serde_json::from_value(report).ok().filter(|report: &RunReport| report.rows_hash == rows)
     }
 }

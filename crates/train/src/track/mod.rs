@@ -29,14 +29,18 @@ pub struct Track {
 }
 
 impl Track {
-    /// Opens the files in a folder, which is made; what is there is gone on with.
+    /// Opens the files in a folder, which is made. Those of a run before are gone on with if this one `resumes` it,
+    /// and else removed.
     ///
     /// # Errors
     /// If they cannot be written to.
-    pub fn open(folder: &Path, tensorboard: bool) -> Result<Self> {
+    pub fn open(folder: &Path, tensorboard: bool, resumes: bool) -> Result<Self> {
         let path = folder.join(LINES);
         let failed = |error: io::Error| files::Error { path: path.clone(), reason: error.to_string() };
         fs::create_dir_all(folder).map_err(failed)?;
+        if !resumes {
+            remove(folder).map_err(failed)?;
+        }
         let file = OpenOptions::new().append(true).create(true).open(&path).map_err(failed)?;
         let board = tensorboard.then(|| EventFile::create(folder)).transpose().map_err(failed)?;
         let now = Instant::now();
@@ -99,6 +103,18 @@ impl Track {
     }
 }
 
+/// Removes the files of another run.
+fn remove(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name == LINES || name.starts_with(tensorboard::PREFIX) {
+            fs::remove_file(&path)?;
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -108,15 +124,15 @@ mod tests {
     fn every_step_and_epoch_is_a_line() {
         let folder = tempfile::tempdir().unwrap();
         let place = folder.path().join("logs/lora");
-        for _ in 0..2 {
-            let mut track = Track::open(&place, false).unwrap();
+        for resumes in [false, false, true] {
+            let mut track = Track::open(&place, true, resumes).unwrap();
             let score = Score::Text(LmMetrics::of(6.0, 3));
             track.event(&Event::Step { step: 1, steps: 2, loss: 0.25, tokens: 9 }).unwrap();
             track.event(&Event::Epoch { epoch: 1, loss: 0.25, validation: Some(score) }).unwrap();
         }
         let text = fs::read_to_string(place.join(LINES)).unwrap();
         let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        assert_eq!(lines.len(), 4, "a run that goes on adds to what is there");
+        assert_eq!(lines.len(), 4, "a run that goes on adds to what is there, another begins anew");
         assert_eq!((&lines[0]["step"], &lines[0]["loss"]), (&json!(1), &json!(0.25)));
         assert_eq!((&lines[1]["epoch"], &lines[1]["validation"]["loss"]), (&json!(1), &json!(2.0)));
         assert!(lines.iter().all(|line| line["seconds"].is_f64()));

@@ -6,6 +6,9 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+/// How its files are called.
+pub(super) const PREFIX: &str = "events.out.tfevents.";
+
 /// A file that TensorBoard finds by its name.
 pub(super) struct EventFile(BufWriter<File>);
 
@@ -13,7 +16,7 @@ impl EventFile {
     /// A new file in a folder; TensorBoard reads all that are there as one run.
     pub(super) fn create(folder: &Path) -> io::Result<Self> {
         let (now, process) = (seconds(), std::process::id());
-        let name = format!("events.out.tfevents.{}.offshoot.{process}", now as u64);
+        let name = format!("{PREFIX}{}.offshoot.{process}", now as u64);
         let mut file = Self(BufWriter::new(File::create(folder.join(name))?));
         file.record(&[double(1, now), bytes(3, b"brain.Event:2")].concat())?;
         file.flush()?;

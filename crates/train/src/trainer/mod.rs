@@ -12,7 +12,7 @@ pub use schedule::Schedule;
 pub use settings::TrainSettings;
 
 use crate::frozen::{Cache, Depth, States};
-use crate::snapshot::{Keeper, RunSnapshots};
+use crate::snapshot::{Keeper, RunSnapshots, Stop};
 use crate::{Error, MemoryPlan, Result, Score};
 use serde::{Deserialize, Serialize};
 
@@ -60,12 +60,14 @@ pub struct Given<'a, R> {
     pub states: Option<&'a States>,
     /// Where the run's own states are kept, to go on from, if anywhere.
     pub snapshots: Option<RunSnapshots<'a>>,
+    /// Ends the run after the step at hand, if asked.
+    pub stop: Option<&'a Stop>,
 }
 
 impl<'a, R> Given<'a, R> {
     /// Rows to train on, and nothing else.
     pub fn rows(train: &'a [R]) -> Self {
-        Self { train, validation: &[], states: None, snapshots: None }
+        Self { train, validation: &[], states: None, snapshots: None, stop: None }
     }
 }
 
@@ -124,8 +126,15 @@ pub fn train<L: Learner>(
     watch(Event::Planned(plan));
     let mut settings = plan.settings(settings);
     if let Some(found) = &found {
-        // Sums of other micro-batches would have other last bits.
-        (settings.batch_tokens, settings.recompute) = (found.batch_tokens, found.recompute);
+        // Sums of other micro-batches would have other last bits; blocks that are computed twice have the same.
+        if plan.batch_tokens < found.batch_tokens && settings.memory.is_some() {
+            return Err(Error::invalid(format!(
+                "the unfinished run takes {} tokens at a time, for which --memory leaves no room: give it more, or \
+                 begin anew with --restart",
+                found.batch_tokens
+            )));
+        }
+        settings.batch_tokens = found.batch_tokens;
     }
     let cache = cache(learner, &given, &settings, &plan)?;
     let mut run = Run::new(learner, given.train.len(), &settings, cache);

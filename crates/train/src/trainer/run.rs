@@ -3,7 +3,7 @@
 use super::{Event, Given, Learner, Outcome, TrainSettings};
 use crate::frozen::Cache;
 use crate::rows::{Tokens, epoch_steps, micro_batches, pack};
-use crate::snapshot::{Found, Keeper};
+use crate::snapshot::{Found, Keeper, Stop};
 use crate::{Error, Result, Score};
 use offshoot_core::optim::{AdamW, Settings};
 use offshoot_core::{Counter, Mode, Pass, Rng, Tape, backward};
@@ -92,7 +92,7 @@ impl<'a> Run<'a> {
             if self.out_of_patience() {
                 break;
             }
-            let loss = self.epoch(learner, given.train, &steps, keeper.as_mut(), watch)?;
+            let loss = self.epoch(learner, (given.train, given.stop), &steps, keeper.as_mut(), watch)?;
             let validation = self.validate(learner, given.validation)?;
             (self.progress.epochs, self.progress.steps) = (epoch + 1, 0);
             watch(Event::Epoch { epoch: epoch + 1, loss, validation });
@@ -104,7 +104,7 @@ impl<'a> Run<'a> {
     fn epoch<L: Learner>(
         &mut self,
         learner: &mut L,
-        rows: &[L::Row],
+        (rows, stop): (&[L::Row], Option<&Stop>),
         steps: &[Vec<usize>],
         mut keeper: Option<&mut Keeper<'_>>,
         watch: &mut dyn FnMut(Event),
@@ -121,6 +121,9 @@ impl<'a> Run<'a> {
             watch(Event::Step { step, steps: self.steps, loss, tokens });
             if let Some(keeper) = keeper.as_deref_mut() {
                 keeper.after(self, learner, self.steps)?;
+            }
+            if stop.is_some_and(Stop::asked) {
+                return Err(Error::Stopped { step, steps: self.steps });
             }
         }
         Ok(mean(&self.progress.outcome.losses[first..]))
