@@ -21,6 +21,7 @@ mod tests;
 
 use cache::{Repo, Snapshot};
 use download::Remote;
+pub use download::sha256;
 pub use id::ModelId;
 pub use options::HubOptions;
 

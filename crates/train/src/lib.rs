@@ -9,6 +9,7 @@ mod error;
 mod export;
 mod features;
 pub mod files;
+mod fnv;
 mod frozen;
 pub mod generate;
 mod inspect;

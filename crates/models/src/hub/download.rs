@@ -174,7 +174,11 @@ fn damage(path: &Path, found: &Metadata) -> io::Result<Option<String>> {
     Ok(None)
 }
 
-fn sha256(path: &Path) -> io::Result<String> {
+/// The sha256 of a file, in hexadecimal digits.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn sha256(path: &Path) -> io::Result<String> {
     let mut file = fs::File::open(path)?;
     let mut hash = Sha256::new();
     let mut buffer = vec![0; 1 << 16];

@@ -7,7 +7,9 @@
 //! that are smaller than 2^-14 count as zero. Where the values have more digits than bf16, the last bits of 1 + w
 //! may tip a rounding; then a sketch that allows for it says whether it is the same model.
 
+use crate::fnv::Fnv;
 use offshoot_core::{Backbone, Format, Kind, Params, Part};
+use std::hash::Hasher;
 
 /// Weights of norms below this are what 1 + w loses the digits of.
 const NOTHING: f32 = 1.0 / (1 << 14) as f32;
@@ -34,9 +36,9 @@ fn values(backbone: &dyn Backbone) -> Vec<f32> {
 
 /// A hash of the values rounded to bf16.
 pub(super) fn fingerprint(backbone: &dyn Backbone) -> String {
-    let bytes = values(backbone).into_iter().map(rounded).flat_map(u16::to_le_bytes);
-    let hash = bytes.fold(FNV_OFFSET, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(FNV_PRIME));
-    format!("{hash:016x}")
+    let mut hash = Fnv::default();
+    values(backbone).into_iter().for_each(|value| hash.write(&rounded(value).to_le_bytes()));
+    format!("{:016x}", hash.finish())
 }
 
 /// Sums of the values with signs that a hash of their place gives, relative to their length. The distance of two
@@ -67,10 +69,6 @@ fn mixed(place: u64) -> u64 {
     x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     x ^ (x >> 31)
 }
-
-/// FNV-1a, 64 bits: it tells models apart and is no protection against somebody who wants it not to.
-const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
-const FNV_PRIME: u64 = 0x0100_0000_01b3;
 
 /// The bits of the nearest bf16, ties to even.
 fn rounded(value: f32) -> u16 {

@@ -1,8 +1,8 @@
 //! One state's folder: written whole or not at all, read only if nothing in it has changed.
 
 use crate::{Error, Result, files};
+use offshoot_models::hub::sha256;
 use offshoot_models::weights::{Named, Tensors, read_tensors, write_safetensors};
-use sha2::{Digest, Sha256};
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
@@ -69,28 +69,11 @@ fn sync(folder: &Path) -> Result<()> {
 
 /// The lines of `sha256sum`.
 fn sums(folder: &Path) -> Result<String> {
-    [STATE, TENSORS].iter().map(|name| Ok(format!("{}  {name}\n", sha256(&folder.join(name))?))).collect()
-}
-
-fn sha256(path: &Path) -> Result<String> {
-    let mut hash = Sha256::new();
-    File::open(path)
-        .and_then(|mut file| io::copy(&mut file, &mut Hashing(&mut hash)))
-        .map_err(|error| failed(path, &error))?;
-    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
-}
-
-struct Hashing<'a>(&'a mut Sha256);
-
-impl io::Write for Hashing<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+    let line = |name: &&str| {
+        let path = folder.join(name);
+        Ok(format!("{}  {name}\n", sha256(&path).map_err(|error| failed(&path, &error))?))
+    };
+    [STATE, TENSORS].iter().map(line).collect()
 }
 
 /// Reads a state: its text and its tensors.

@@ -1,6 +1,7 @@
 //! What run a state belongs to: no other may go on from it.
 
 use crate::checkpoint::Base;
+use crate::fnv::Fnv;
 use crate::recipe::differences;
 use crate::trainer::{Learner, TrainSettings};
 use crate::{Error, Result};
@@ -57,21 +58,7 @@ impl Identity {
 
 /// A hash of rows in their order.
 pub(crate) fn fingerprint<R: Hash>(parts: &[&[R]]) -> String {
-    let mut hash = Fnv(0xcbf2_9ce4_8422_2325);
+    let mut hash = Fnv::default();
     parts.hash(&mut hash);
     format!("{:016x}", hash.finish())
-}
-
-/// FNV-1a: the same in every version of the program, which the standard library's hashes are not.
-struct Fnv(u64);
-
-impl Hasher for Fnv {
-    fn write(&mut self, bytes: &[u8]) {
-        self.0 =
-            bytes.iter().fold(self.0, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
 }
