@@ -66,6 +66,17 @@ fn what_is_written_is_read_again() {
 }
 
 #[test]
+fn a_header_may_be_longer_than_a_format_is_wide() {
+    let folder = tempdir().unwrap();
+    let path = folder.path().join(SINGLE);
+    let names: Vec<String> = (0..1500).map(|n| format!("layers.{n}.adapter.weight")).collect();
+    let tensors: Vec<_> = names.iter().map(|name| (name.clone(), vec![1], &[1.0_f32][..])).collect();
+    write_safetensors(&path, &tensors).unwrap();
+    assert!(u64::from_le_bytes(fs::read(&path).unwrap()[..8].try_into().unwrap()) > u64::from(u16::MAX));
+    assert_eq!(read_tensors(&path).unwrap().len(), 1500);
+}
+
+#[test]
 fn a_tensor_without_elements_is_refused() {
     for shape in [[1_usize << 50, 0], [0, 4]] {
         let (_folder, path) = file(&header(&[floats("a", &[1], 0), floats("b", &shape, 4)]), 4);

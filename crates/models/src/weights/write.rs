@@ -57,9 +57,10 @@ pub(super) fn header<'a>(
         }
         at = end;
     }
-    let json = Value::Object(map).to_string();
-    let padded = json.len().next_multiple_of(8);
-    Ok(format!("{json:padded$}"))
+    let mut json = Value::Object(map).to_string();
+    // Not by a format's width, which has sixteen bits: many tensors make a longer header.
+    json.extend(std::iter::repeat_n(' ', json.len().next_multiple_of(8) - json.len()));
+    Ok(json)
 }
 
 /// Little-endian, a page at a time.

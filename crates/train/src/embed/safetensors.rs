@@ -9,6 +9,7 @@ pub(super) fn header(rows: usize, width: usize) -> Vec<u8> {
     let text = json!({"__metadata__": {"format": "pt"}, "embeddings": tensor}).to_string();
     let padded = text.len().next_multiple_of(8);
     let mut header = (padded as u64).to_le_bytes().to_vec();
-    header.extend(format!("{text:padded$}").into_bytes());
+    header.extend(text.into_bytes());
+    header.resize(size_of::<u64>() + padded, b' ');
     header
 }
