@@ -91,8 +91,16 @@ pub(crate) const INSTRUCTIONS: Asset = Asset {
     parts: &[(Package::Source("llamafactory==0.9.5"), "llamafactory-0.9.5/data/alpaca_en_demo.json")],
 };
 
+/// The XGBoost library and what it needs, as its package has them (Apache-2.0).
+pub(crate) const XGBOOST: Asset = Asset {
+    place: "xgboost",
+    hashed: "xgboost/lib/libxgboost.so",
+    sha256: "bad3eb7004550b6db2338486061bf628cabc2340d4913e811b0564ba4788eef5",
+    parts: &[(Package::Wheel("xgboost-cpu==3.2.0"), "")],
+};
+
 /// Everything, the largest last.
-pub(crate) const ALL: [&Asset; 5] = [&MODEL, &REVIEWS, &INSTRUCTIONS, &SMOLLM2, &GEMMA3];
+pub(crate) const ALL: [&Asset; 6] = [&MODEL, &REVIEWS, &INSTRUCTIONS, &XGBOOST, &SMOLLM2, &GEMMA3];
 
 /// Fetches what is missing.
 pub(crate) fn run(args: &[String]) -> Result<ExitCode> {

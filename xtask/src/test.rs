@@ -52,8 +52,7 @@ fn licences() -> Result<()> {
 /// A machine without network can still run everything else: the tests that need these files say that they are
 /// absent.
 fn real_files() {
-    for asset in [&assets::MODEL, &assets::REVIEWS, &assets::INSTRUCTIONS, &assets::SMOLLM2, &assets::GEMMA3]
-    {
+    for asset in assets::ALL {
         if let Err(error) = step("assets", || assets::get(asset)) {
             eprintln!("{error:#}\nthe tests on {} will say that they did not run", asset.place);
         }

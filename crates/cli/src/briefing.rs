@@ -110,7 +110,7 @@ pub(crate) fn method(method: &MethodConfig, lr: Option<f32>) -> Result<String> {
     if !settings.is_empty() {
         text.push_str(&format!(": {settings}"));
     }
-    if !matches!(method.saves(), Saves::Features | Saves::Prompt) {
+    if !matches!(method.saves(), Saves::Features | Saves::Fitted | Saves::Prompt) {
         text.push_str(&format!(", learning rate {}", rate(lr.unwrap_or(info.learning_rate))));
     }
     Ok(text)

@@ -26,6 +26,7 @@ mod sparkline;
 mod table;
 mod text;
 mod unfinished;
+mod xgboost;
 
 use clap::Parser;
 use std::process::ExitCode;

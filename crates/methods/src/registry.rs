@@ -44,8 +44,10 @@ pub enum Saves {
     Weights,
     /// A complete checkpoint in the Hugging Face layout.
     Checkpoint,
-    /// A classifier on frozen features, which is solved, not trained by steps.
+    /// A head on frozen features, which is fitted to them and not trained by steps through the model.
     Features,
+    /// A classifier on frozen features that is no network, in a file of its own.
+    Fitted,
     /// A prompt in words: nothing is trained.
     Prompt,
 }
@@ -113,6 +115,10 @@ methods! {
     "in-context" => in_context::InContext,
     "hard-prompt" => hard_prompt::HardPrompt,
     "features" => features::Features,
+    "features-mlp" => features_mlp::FeaturesMlp,
+    "features-knn" => features_knn::FeaturesKnn,
+    "features-forest" => features_forest::FeaturesForest,
+    "features-xgboost" => features_xgboost::FeaturesXgboost,
     "head" => head::Head,
     "last-layers" => last_layers::LastLayers,
     "full" => full::Full,

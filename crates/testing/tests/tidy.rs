@@ -75,12 +75,13 @@ fn libraries_neither_print_nor_read_the_environment() {
 }
 
 #[test]
-fn unsafe_stands_in_the_kernels_and_once_where_files_are_mapped() {
+fn unsafe_stands_in_the_kernels_where_files_are_mapped_and_where_a_library_is_loaded() {
     for krate in LIBRARIES.iter().filter(|krate| **krate != "kernels") {
         each_line(krate, |file, line, code| {
-            let mapping = file.ends_with("models/src/weights/map.rs");
+            let places = ["models/src/weights/map.rs", "train/src/features/xgboost.rs"];
+            let allowed = places.iter().any(|place| file.ends_with(place));
             let found = code.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == "unsafe");
-            assert!(!found || mapping, "{}:{line}: unsafe", file.display());
+            assert!(!found || allowed, "{}:{line}: unsafe", file.display());
         });
     }
 }

@@ -5,7 +5,7 @@ use offshoot_core::{Device, Rng};
 use offshoot_methods::MethodConfig;
 use offshoot_models::Model;
 use offshoot_train::{
-    Classifier, Error, Event, Given, Outcome, Row, TrainSettings, fit_features, measure, train,
+    Classifier, Error, Event, Given, Labelled, Outcome, Row, TrainSettings, fit_features, measure, train,
 };
 use std::path::Path;
 
@@ -67,13 +67,17 @@ fn training_learns_what_can_be_learnt() {
     }
 }
 
+fn labelled(rows: &[Row]) -> Labelled<'_> {
+    Labelled { rows, classes: 3, states: None, tokens: 1000, seed: 0, xgboost: &[] }
+}
+
 #[test]
 fn features_are_solved_to_their_minimum() {
     let rows = rows(60, 1);
     let fit = |l2: f64| {
         let method = serde_json::json!({"method": "features", "l2": l2});
         let method: MethodConfig = serde_json::from_value(method).unwrap();
-        let (classifier, outcome) = fit_features(&model(), &method, (&rows, None), 3, 1000, |_| {}).unwrap();
+        let (classifier, outcome) = fit_features(&model(), &method, &labelled(&rows), |_| {}).unwrap();
         let measured = measure(&classifier, &rows, 1000).unwrap().loss;
         assert!((outcome.final_loss - measured).abs() < 1e-4, "the head holds the solution");
         outcome.final_loss
@@ -83,7 +87,7 @@ fn features_are_solved_to_their_minimum() {
     let (free, held, chance) = (fit(1e-3), fit(1e5), 3.0_f64.ln());
     assert!(free < 0.8 * chance && (held - chance).abs() < 0.01, "{free} {held}");
     let lora = MethodConfig::named("lora").unwrap();
-    assert!(fit_features(&model(), &lora, (&rows, None), 3, 1000, |_| {}).is_err());
+    assert!(fit_features(&model(), &lora, &labelled(&rows), |_| {}).is_err());
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The classification task: a backbone with its adapter, pooling and head.
 
+use crate::features::{Fitted, new_head};
 use crate::frozen::Cache;
 use crate::prompting::{Likelihood, Prompt};
 use crate::rows::{Row, bucketed, pack};
@@ -8,6 +9,7 @@ use offshoot_core::nn::Head;
 use offshoot_core::{Adapter, Backbone, Device, Mode, Params, Pass, Rng, Tensor, forward};
 use offshoot_methods::{MethodConfig, Saves, Target};
 use offshoot_models::{Model, Pooling};
+use rayon::prelude::*;
 
 /// A model that can be trained and asked: what one method grew on a backbone, and its head.
 pub struct Classifier {
@@ -24,6 +26,8 @@ pub struct Classifier {
     /// What it is asked, where the method trains nothing and only writes around the text. Then there is no
     /// head.
     pub prompt: Option<Prompt>,
+    /// What stands in the head's place, where it is no network.
+    pub fitted: Option<Fitted>,
     /// What the head reads.
     pub pooling: Pooling,
     device: Device,
@@ -42,6 +46,7 @@ impl Classifier {
                 Likelihood::new(model.backbone.as_ref())?;
                 Head::new(Vec::new())
             }
+            Saves::Features | Saves::Fitted => new_head(model, method, classes, &mut rng.fork("head")),
             _ => model.new_head(classes, &mut rng.fork("head"))?.0,
         };
         Self::with_head(model, method, head, &mut rng.fork("adapter"))
@@ -60,7 +65,8 @@ impl Classifier {
         let mut target = Target { backbone: backbone.as_mut(), params: &mut params, rng, device: &device };
         let adapter = method.build(&mut target)?;
         head.train(&mut params)?;
-        Ok(Self { backbone, adapter, method, head, params, prompt: None, pooling: model.pooling, device })
+        let pooling = model.pooling;
+        Ok(Self { backbone, adapter, method, head, params, prompt: None, fitted: None, pooling, device })
     }
 
     /// The logits `[sequences, classes]` of one pass.
@@ -68,9 +74,17 @@ impl Classifier {
     /// # Errors
     /// As the model fails on the batch; if the method has no head.
     pub fn logits(&self, pass: &mut Pass<'_>) -> Result<Tensor> {
-        if self.method.saves() == Saves::Prompt {
-            let name = self.method.info().name;
-            return Err(Error::invalid(format!("`{name}` has no head: it is asked with texts, not rows")));
+        let name = self.method.info().name;
+        match self.method.saves() {
+            Saves::Prompt => {
+                return Err(Error::invalid(format!(
+                    "`{name}` has no head: it is asked with texts, not rows"
+                )));
+            }
+            Saves::Fitted => {
+                return Err(Error::invalid(format!("`{name}` has no head: it is asked with whole features")));
+            }
+            _ => {}
         }
         Ok(self.head.forward(&self.pooled(pass)?, pass.step())?)
     }
@@ -118,7 +132,13 @@ impl Classifier {
         cache: &Cache<'_>,
         done: impl FnMut(usize),
     ) -> Result<Vec<Vec<f32>>> {
-        self.each_batch((rows, tokens, cache), |pass| self.logits(pass), done)
+        match &self.fitted {
+            Some(fitted) => {
+                let features = self.features_known(rows, tokens, cache, done)?;
+                features.par_iter().map(|row| fitted.logits(row)).collect()
+            }
+            None => self.each_batch((rows, tokens, cache), |pass| self.logits(pass), done),
+        }
     }
 
     /// Pooled representations of all rows, in their order.
@@ -145,14 +165,16 @@ impl Classifier {
 
     /// Class names where nobody has given any: their numbers.
     pub fn numbered_labels(&self) -> Vec<String> {
-        (0..self.head.classes()).map(|class| class.to_string()).collect()
+        let classes = self.fitted.as_ref().map_or(self.head.classes(), Fitted::classes);
+        (0..classes).map(|class| class.to_string()).collect()
     }
 
     /// Trained values, and all values of the model with its adapter and head.
     pub fn sizes(&self) -> (usize, usize) {
         let weights = self.backbone.weights();
         let frozen: usize = weights.iter().filter(|w| w.param().is_none()).map(|w| w.len()).sum();
-        (self.params.count(), self.params.count() + frozen)
+        let own = self.params.count() + self.fitted.as_ref().map_or(0, Fitted::values);
+        (own, own + frozen)
     }
 
     /// Where its tensors live.

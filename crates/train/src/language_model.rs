@@ -1,8 +1,9 @@
 //! The language-modelling task: a backbone with its adapter, and the output head that came with it.
 
+use crate::features::on_features;
 use crate::{Error, Prompt, Result};
 use offshoot_core::{Adapter, Backbone, Device, Layout, Params, Pass, Rng, Tensor, Weight, forward};
-use offshoot_methods::{MethodConfig, Saves, Target};
+use offshoot_methods::{MethodConfig, Target};
 use offshoot_models::{Model, Task};
 use std::ops::Range;
 
@@ -30,7 +31,7 @@ impl LanguageModel {
         if model.task != Task::LanguageModel || model.backbone.output_head().is_none() {
             return Err(Error::invalid("the model was loaded without its output head"));
         }
-        if method.saves() == Saves::Features {
+        if on_features(method) {
             let name = method.info().name;
             return Err(Error::invalid(format!(
                 "`{name}` classifies; it has no meaning for a language model"

@@ -65,6 +65,7 @@ pub fn prepare(recipe: &Recipe, folder: &Path, started: Instant) -> Result<(Prep
             tokenizer,
             states: States::default(),
             snapshots: None,
+            xgboost: Vec::new(),
             started,
             startup: started.elapsed(),
         },

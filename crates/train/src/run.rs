@@ -2,7 +2,7 @@
 
 use crate::classifier::Classifier;
 use crate::data::{Example, Split};
-use crate::features::fit_features;
+use crate::features::{Labelled, fit_features};
 use crate::frozen::States;
 use crate::memory::{peak_rss, reset_peak_rss};
 use crate::naive_bayes::naive_bayes;
@@ -14,6 +14,7 @@ use crate::trainer::{Event, Given, Outcome, TrainSettings, check_lengths, train}
 use crate::{Metrics, Result, Score, Snapshots};
 use offshoot_methods::{MethodConfig, Saves};
 use offshoot_models::{Model, Tokenizer};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// What every run of a comparison shares.
@@ -38,6 +39,8 @@ pub struct Prepared {
     pub states: States,
     /// The states of unfinished runs, if they are kept.
     pub snapshots: Option<Snapshots>,
+    /// Files in which the XGBoost library may be, for the method that needs it.
+    pub xgboost: Vec<PathBuf>,
     /// When the process started.
     pub started: Instant,
     /// What it took to prepare all this.
@@ -128,7 +131,7 @@ impl Prepared {
         watch: &mut dyn FnMut(Event),
     ) -> Result<Outcome> {
         match classifier.method.saves() {
-            Saves::Features => self.solve(classifier, settings, watch),
+            Saves::Features | Saves::Fitted => self.solve(classifier, settings, watch),
             Saves::Prompt => {
                 let outcome = prompting::classes::choose(self, classifier, settings, watch)?;
                 let rows = (self.validation.as_slice(), self.examples.validation.as_slice());
@@ -158,14 +161,18 @@ impl Prepared {
         watch: &mut dyn FnMut(Event),
     ) -> Result<Outcome> {
         let (rows, mut done) = (self.train.len() as u64, 0);
-        let (method, classes) = (classifier.method.clone(), self.labels.len());
-        let tokens = settings.batch_tokens;
-        let rows_and_states = (self.train.as_slice(), Some(&self.states));
-        let (fitted, mut outcome) =
-            fit_features(&self.model, &method, rows_and_states, classes, tokens, |n| {
-                done += n as u64;
-                watch(Event::Step { step: done, steps: rows, loss: f64::NAN, tokens: 0 });
-            })?;
+        let labelled = Labelled {
+            rows: &self.train,
+            classes: self.labels.len(),
+            states: Some(&self.states),
+            tokens: settings.batch_tokens,
+            seed: settings.seed,
+            xgboost: &self.xgboost,
+        };
+        let (fitted, mut outcome) = fit_features(&self.model, &classifier.method, &labelled, |n| {
+            done += n as u64;
+            watch(Event::Step { step: done, steps: rows, loss: f64::NAN, tokens: 0 });
+        })?;
         *classifier = fitted;
         let rows = (self.validation.as_slice(), self.examples.validation.as_slice());
         outcome.validation = self.measure(classifier, rows, settings)?.map(|(score, _)| score);

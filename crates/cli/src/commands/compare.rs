@@ -12,6 +12,7 @@ use crate::results;
 use crate::session::Session;
 use crate::text::{parse_seconds, some};
 use crate::unfinished::{self, Unfinished};
+use crate::xgboost;
 use anyhow::{Error, Result, bail};
 use indicatif::ProgressBar;
 use offshoot::methods::{MethodConfig, Saves};
@@ -19,7 +20,7 @@ use offshoot::models::Task;
 use offshoot::train::data::instruct::Layout;
 use offshoot::train::{
     self, CompareSettings, Comparison, Event, Ground, Limits, LmPrepared, Prepared, Recipe, RunReport,
-    States, Track, Tuned, Watcher,
+    States, Track, Tuned, Watcher, XgboostLibrary,
 };
 use std::path::{Path, PathBuf};
 
@@ -111,6 +112,10 @@ fn compare(args: &Args, session: &Session) -> Result<()> {
     prepared.states = States::new(Limits::of(&recipe.train, output.path()), true);
     if !chosen && prepared.model.backbone.output_head().is_none() {
         leave_out(&mut recipe, asks, "this model has no output head to ask", session);
+    }
+    prepared.xgboost = xgboost::places();
+    if !chosen && let Err(error) = XgboostLibrary::load(&prepared.xgboost) {
+        leave_out(&mut recipe, boosts, &error.to_string(), session);
     }
     recipe.methods.iter_mut().for_each(|method| method.resolve(prepared.model.backbone.shape()));
     session.console.say(&briefing::lines(&prepared, &briefing, &args.run.model.dtype)?);
@@ -247,9 +252,14 @@ fn asks(method: &MethodConfig) -> bool {
     method.saves() == Saves::Prompt
 }
 
+/// Whether a method needs the XGBoost library.
+fn boosts(method: &MethodConfig) -> bool {
+    matches!(method, MethodConfig::FeaturesXgboost(_))
+}
+
 /// Whether a method only has a meaning for classes.
 fn classifies(method: &MethodConfig) -> bool {
-    method.saves() == Saves::Features || method.info().name == "head"
+    matches!(method.saves(), Saves::Features | Saves::Fitted) || method.info().name == "head"
 }
 
 fn conclude(comparison: &Comparison, output: &OutputFolder, task: Task, session: &Session) -> Result<()> {

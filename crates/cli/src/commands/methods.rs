@@ -111,7 +111,7 @@ fn described(info: &Info) -> Result<Value> {
 
 fn learning_rate(info: &Info) -> String {
     match info.saves {
-        Saves::Features => "solved".to_owned(),
+        Saves::Features | Saves::Fitted => "fitted".to_owned(),
         Saves::Prompt => "none".to_owned(),
         _ => rate(info.learning_rate),
     }
@@ -124,7 +124,7 @@ pub(crate) fn files(saves: Saves) -> &'static str {
         Saves::AdapterHub => "AdapterHub",
         Saves::Weights => "safetensors",
         Saves::Checkpoint => "whole model",
-        Saves::Features => "classifier",
+        Saves::Features | Saves::Fitted => "classifier",
         Saves::Prompt => "text",
     }
 }

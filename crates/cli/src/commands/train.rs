@@ -8,6 +8,7 @@ use crate::progress::RunProgress;
 use crate::results;
 use crate::session::Session;
 use crate::unfinished::{self, Unfinished};
+use crate::xgboost;
 use anyhow::{Result, bail};
 use offshoot::methods::{MethodConfig, Saves};
 use offshoot::models::Task;
@@ -80,6 +81,7 @@ fn train(args: &Args, session: &Session) -> Result<()> {
     keep_base(&recipe, &folder, output.path())?;
     let (mut prepared, briefing) = train::prepare(&recipe, &folder, session.started)?;
     prepared.states = States::new(Limits::of(&recipe.train, output.path()), false);
+    prepared.xgboost = xgboost::places();
     let mut classifier = start(args, &recipe, &prepared, session)?;
     recipe.methods = vec![classifier.method.clone()];
     session.console.say(&briefing::lines(&prepared, &briefing, &args.run.model.dtype)?);

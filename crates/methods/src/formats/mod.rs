@@ -144,6 +144,10 @@ pub fn export(export: &Export<'_>) -> Result<Files> {
         Saves::Peft => peft::export(export),
         Saves::AdapterHub => adapterhub::export(export),
         Saves::Weights | Saves::Features => native::export(export),
+        Saves::Fitted => Err(Error::invalid(format!(
+            "`{}` trains nothing in the model; it is saved in a file of its own",
+            export.method.info().name
+        ))),
         Saves::Prompt => Err(Error::invalid(format!(
             "`{}` trains nothing; its prompt is saved as text",
             export.method.info().name

@@ -30,7 +30,7 @@ fn variants() -> Vec<Value> {
 pub(crate) fn configs() -> Vec<MethodConfig> {
     let defaults = MethodConfig::ALL
         .iter()
-        .filter(|info| info.saves != Saves::Prompt)
+        .filter(|info| !matches!(info.saves, Saves::Fitted | Saves::Prompt))
         .map(|info| MethodConfig::named(info.name).unwrap());
     defaults.chain(variants().into_iter().map(config)).collect()
 }

@@ -34,7 +34,8 @@ pub(crate) fn methods(model: &Model) -> Vec<&'static str> {
     let is_bias = |kind| matches!(kind, Kind::Bias | Kind::NormBias);
     let biases = model.backbone.weights().iter().any(|weight| is_bias(weight.place().kind));
     let fits = |info: &&Info| {
-        !matches!(info.saves, Saves::Features | Saves::Prompt) && (biases || info.name != "bitfit")
+        !matches!(info.saves, Saves::Features | Saves::Fitted | Saves::Prompt)
+            && (biases || info.name != "bitfit")
     };
     let methods: Vec<_> = MethodConfig::ALL.iter().filter(fits).map(|info| info.name).collect();
     assert!(methods.len() >= 15);

@@ -1,6 +1,6 @@
 //! What is saved of a trained model, whatever its task.
 
-use crate::{Classifier, LanguageModel, Prompt};
+use crate::{Classifier, Fitted, LanguageModel, Prompt};
 use offshoot_core::{Adapter, Backbone, Params};
 use offshoot_methods::MethodConfig;
 use offshoot_models::{Pooling, Task};
@@ -20,6 +20,8 @@ pub struct Grown<'a> {
     pub task: Task,
     /// What the model is asked, where nothing was trained.
     pub prompt: Option<&'a Prompt>,
+    /// What stands in a head's place, where it is no network.
+    pub fitted: Option<&'a Fitted>,
     /// What a classifier's head reads.
     pub pooling: Option<Pooling>,
 }
@@ -33,6 +35,7 @@ impl<'a> From<&'a Classifier> for Grown<'a> {
             params: &classifier.params,
             task: Task::Classification,
             prompt: classifier.prompt.as_ref(),
+            fitted: classifier.fitted.as_ref(),
             pooling: Some(classifier.pooling),
         }
     }
@@ -47,6 +50,7 @@ impl<'a> From<&'a LanguageModel> for Grown<'a> {
             params: &model.params,
             task: Task::LanguageModel,
             prompt: model.prompt.as_ref(),
+            fitted: None,
             pooling: None,
         }
     }

@@ -1,10 +1,10 @@
 //! Reading an adapter's folder, ours or a library's.
 
 use super::origin::{lone_file, of_file, of_lone_file};
-use super::save::PROMPT_FILES;
+use super::save::{FITTED_FILE, PROMPT_FILES};
 use super::{Card, Pickles, read_json};
 use crate::classifier::Classifier;
-use crate::features::empty_head;
+use crate::features::{Fitted, new_head};
 use crate::language_model::LanguageModel;
 use crate::{Error, Prompt, Result};
 use offshoot_core::nn::Head;
@@ -42,6 +42,11 @@ pub fn load(folder: &Path, model: &Model, pickles: Pickles) -> Result<Loaded> {
         }
         let mut classifier = Classifier::new(model, &card.method, card.labels.len(), 0)?;
         classifier.prompt = Some(prompt);
+        return Ok(Loaded { classifier, card: Some(card), notes: Vec::new() });
+    }
+    if let Some((card, fitted)) = fitted(folder, model)? {
+        let mut classifier = Classifier::new(model, &card.method, card.labels.len(), 0)?;
+        classifier.fitted = Some(fitted);
         return Ok(Loaded { classifier, card: Some(card), notes: Vec::new() });
     }
     let (card, imported) = read(folder, model, pickles)?;
@@ -133,6 +138,18 @@ fn prompt(folder: &Path, model: &Model) -> Result<Option<(Card, Prompt)>> {
     Ok(Some((card, prompt)))
 }
 
+/// The card and the classifier of a folder whose method fitted one that is no network; none if it did not.
+fn fitted(folder: &Path, model: &Model) -> Result<Option<(Card, Fitted)>> {
+    let Some(card) = Card::read(folder)?.filter(|card| card.method.saves() == Saves::Fitted) else {
+        return Ok(None);
+    };
+    named(folder, card.check(model))?;
+    let path = folder.join(FITTED_FILE);
+    let sizes = [model.backbone.shape().hidden, card.labels.len()];
+    let fitted = named(&path, Fitted::of(&read_tensors(&path)?, &card.method, sizes))?;
+    Ok(Some((card, fitted)))
+}
+
 /// The card and the content of a folder.
 fn read(folder: &Path, model: &Model, pickles: Pickles) -> Result<(Option<Card>, Imported)> {
     let card = Card::read(folder)?;
@@ -144,6 +161,12 @@ fn read(folder: &Path, model: &Model, pickles: Pickles) -> Result<(Option<Card>,
         let (folder, name) = (folder.display(), card.method.info().name);
         return Err(Error::invalid(format!(
             "{folder}: `{name}` trained nothing, so there is nothing to train on from; choose a new prompt with --method {name}"
+        )));
+    }
+    if let Some(card) = card.as_ref().filter(|card| card.method.saves() == Saves::Fitted) {
+        let (folder, name) = (folder.display(), card.method.info().name);
+        return Err(Error::invalid(format!(
+            "{folder}: `{name}` is fitted, not trained by steps, so there is nothing to train on from"
         )));
     }
     let checkpoint = card.as_ref().filter(|card| card.method.saves() == Saves::Checkpoint);
@@ -214,7 +237,7 @@ fn classes(model: &Model, imported: &Imported) -> Result<usize> {
 /// The head that a method's values go into.
 fn head(model: &Model, method: &MethodConfig, classes: usize) -> Result<Head> {
     match method.saves() {
-        Saves::Features => Ok(empty_head(model, classes)),
+        Saves::Features => Ok(new_head(model, method, classes, &mut Rng::new(0))),
         _ => Ok(model.new_head(classes, &mut Rng::new(0))?.0),
     }
 }

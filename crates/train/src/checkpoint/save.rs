@@ -36,6 +36,9 @@ pub(crate) const POOLING_FILES: [&str; 2] = ["modules.json", "1_Pooling/config.j
 /// Where a method that trains nothing keeps what it asks.
 pub(super) const PROMPT_FILES: [&str; 2] = ["prompt.json", "prompt.txt"];
 
+/// Where a classifier on features is kept that is no network.
+pub(super) const FITTED_FILE: &str = "classifier.safetensors";
+
 /// What a saved adapter is to say about its origin.
 pub struct About<'a> {
     /// The base model, as the user named it.
@@ -62,7 +65,8 @@ pub fn save<'a>(folder: &Path, grown: impl Into<Grown<'a>>, model: &Model, about
         let reason = "it holds the base model, which would be overwritten; choose another folder".to_owned();
         return Err(files::Error { path: folder.to_path_buf(), reason }.into());
     }
-    let content = grown.prompt.is_none().then(|| content(&grown, model, &about)).transpose()?;
+    let trained = grown.prompt.is_none() && grown.fitted.is_none();
+    let content = trained.then(|| content(&grown, model, &about)).transpose()?;
     let mut stage = Stage::new(folder)?;
     if let Some(content) = &content {
         write_adapter(&mut stage, content)?;
@@ -70,8 +74,12 @@ pub fn save<'a>(folder: &Path, grown: impl Into<Grown<'a>>, model: &Model, about
     if let Some(prompt) = grown.prompt {
         write_prompt(&mut stage, prompt)?;
     }
+    if let Some(fitted) = grown.fitted {
+        fitted.write(&stage.file(FITTED_FILE)?)?;
+    }
     let mut stale = formats::ADAPTER_FILES.to_vec();
     stale.extend(PROMPT_FILES);
+    stale.push(FITTED_FILE);
     if whole {
         write_model(&mut stage, model, about.labels)?;
         write_pooling(&mut stage, model, grown.pooling)?;

@@ -71,7 +71,7 @@ pub(super) fn tune<P: Ground>(
     method: &MethodConfig,
     settings: &TrainSettings,
 ) -> Result<Option<Tuned>> {
-    let trained = !matches!(method.saves(), Saves::Features | Saves::Prompt);
+    let trained = !matches!(method.saves(), Saves::Features | Saves::Fitted | Saves::Prompt);
     let Some((rows, held_out)) = parts(ground.train_rows(), settings).filter(|_| trained) else {
         return Ok(None);
     };

@@ -10,10 +10,8 @@ mod safetensors;
 
 use crate::classifier::Classifier;
 use crate::data::Example;
-use crate::features::empty_head;
 use crate::prepare::encode;
 use crate::{Error, Result, files};
-use offshoot_core::Rng;
 use offshoot_methods::MethodConfig;
 use offshoot_models::{Model, Tokenizer};
 use serde_json::json;
@@ -74,7 +72,7 @@ impl<'a> Embedder<'a> {
         (max_length, tokens): (usize, usize),
     ) -> Result<Self> {
         let method = MethodConfig::named("features")?;
-        let classifier = Classifier::with_head(model, &method, empty_head(model, 2), &mut Rng::new(0))?;
+        let classifier = Classifier::new(model, &method, 2, 0)?;
         Ok(Self { classifier, tokenizer, max_length, tokens })
     }
 

@@ -4,6 +4,7 @@
 //! deviation, by L-BFGS (Nocedal and Wright, Numerical Optimization, algorithm 7.5) in double precision.
 //! Biases are not penalised.
 
+use super::scaling::Scaling;
 use crate::Metrics;
 use std::collections::VecDeque;
 
@@ -61,30 +62,20 @@ pub(crate) fn logits(model: &Linear, row: &[f32]) -> Vec<f32> {
 struct Problem<'a> {
     rows: Vec<f64>,
     labels: &'a [u32],
-    mean: Vec<f64>,
-    scale: Vec<f64>,
+    scaling: Scaling,
     classes: usize,
     strength: f64,
 }
 
 impl<'a> Problem<'a> {
     fn new(features: &[Vec<f32>], labels: &'a [u32], classes: usize, strength: f64) -> Self {
-        let columns = features.first().map_or(0, Vec::len);
-        let n = features.len().max(1) as f64;
-        let column = |c: usize| features.iter().map(move |row| f64::from(row[c]));
-        let mean: Vec<f64> = (0..columns).map(|c| column(c).sum::<f64>() / n).collect();
-        let deviation = |c: usize| (column(c).map(|x| (x - mean[c]).powi(2)).sum::<f64>() / n).sqrt();
-        // A constant column tells nothing: it becomes zero, not infinity.
-        let scale: Vec<f64> = (0..columns).map(|c| deviation(c).max(1e-9)).collect();
-        let standard = |row: &Vec<f32>| {
-            (0..columns).map(|c| (f64::from(row[c]) - mean[c]) / scale[c]).collect::<Vec<_>>()
-        };
-        let rows = features.iter().flat_map(standard).collect();
-        Self { rows, labels, mean, scale, classes, strength }
+        let scaling = Scaling::of(features);
+        let rows = features.iter().flat_map(|row| scaling.apply(row)).collect();
+        Self { rows, labels, scaling, classes, strength }
     }
 
     fn columns(&self) -> usize {
-        self.mean.len()
+        self.scaling.columns()
     }
 
     fn unknowns(&self) -> usize {
@@ -126,9 +117,9 @@ impl<'a> Problem<'a> {
         let (columns, stride) = (self.columns(), self.columns() + 1);
         let mut model = Linear { weight: Vec::new(), bias: Vec::new(), steps };
         for own in solution.chunks(stride) {
-            let weights: Vec<f64> = (0..columns).map(|c| own[c] / self.scale[c]).collect();
-            model.bias.push((own[columns] - dot(&weights, &self.mean)) as f32);
-            model.weight.extend(weights.iter().map(|&w| w as f32));
+            let (weights, bias) = self.scaling.fold(&own[..columns], own[columns]);
+            model.bias.push(bias);
+            model.weight.extend(weights);
         }
         model
     }
