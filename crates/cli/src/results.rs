@@ -33,6 +33,19 @@ pub(crate) fn table(comparison: &Comparison) -> String {
     }
 }
 
+/// What each method reached on parts of the training rows, and on all of them; none where there was no part.
+pub(crate) fn parts(comparison: &Comparison) -> Option<String> {
+    let sizes = comparison.sizes();
+    let (header, rows) = (sizes.first().map(|_| sizes.iter().map(|rows| count(*rows)))?, &comparison.rows);
+    let header: Vec<String> = std::iter::once("method".to_owned()).chain(header).collect();
+    let cells = |row: &RunReport| {
+        let on = |size: &usize| comparison.on(&row.method, *size).map_or_else(String::new, quality);
+        std::iter::once(row.method.clone()).chain(sizes.iter().map(on)).collect::<Vec<_>>()
+    };
+    let header: Vec<&str> = header.iter().map(String::as_str).collect();
+    Some(table::table(&header, rows.iter().filter(|row| row.error.is_none()).map(cells), 1))
+}
+
 /// The table with what was generated.
 fn written_table(comparison: &Comparison) -> String {
     let (before, after) = TEXT_HEADER.split_at(3);

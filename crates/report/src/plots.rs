@@ -44,7 +44,56 @@ pub fn plots(comparison: &Comparison) -> Vec<Figure> {
         Cost { name: "memory", axis: "peak memory, MB", of: |row| Some(row.peak_rss_bytes? as f64 / 1e6) },
     ];
     let against = costs.iter().filter_map(|cost| against(comparison, cost));
-    against.chain(comparison.rows.iter().filter_map(learning)).collect()
+    let rows = by_rows(comparison);
+    against.chain(rows).chain(comparison.rows.iter().filter_map(learning)).collect()
+}
+
+/// What each method reached on how many rows.
+fn by_rows(comparison: &Comparison) -> Option<Figure> {
+    let sizes = comparison.sizes();
+    let last = *sizes.last()? as f64;
+    let classes = comparison.has_classes();
+    let mut plots = Vec::new();
+    let mut ends: Vec<(&str, f64)> = Vec::new();
+    for row in comparison.rows.iter().filter(|row| row.error.is_none()) {
+        let on = |&size: &usize| Some((size as f64, quality(comparison.on(&row.method, size)?)?.0));
+        let points: Vec<(f64, f64)> = sizes.iter().filter_map(on).collect();
+        let recommended = comparison.recommended.as_deref() == Some(row.method.as_str());
+        ends.extend(points.last().map(|&(_, end)| (row.method.as_str(), end)));
+        plots.push(Plot::Line(
+            LinePlot::new()
+                .with_data(points)
+                .with_color(if recommended { ACCENT } else { BARS })
+                .with_stroke_width(if recommended { 2.5 } else { 1.5 }),
+        ));
+    }
+    plots.push(Plot::Scatter(
+        ScatterPlot::new()
+            .with_data(ends.iter().map(|&(_, end)| (last, end)))
+            .with_color(OTHER)
+            .with_size(4.0)
+            .with_labels(ends.iter().map(|&(method, _)| method))
+            .with_label_style(LabelStyle::Repel),
+    ));
+    let (what, axis) = if classes { ("Accuracy", "accuracy, %") } else { ("Loss", "loss") };
+    let layout = Layout::auto_from_plots(&plots)
+        .with_width(900.0)
+        .with_height(430.0)
+        .with_log_x()
+        .with_x_axis_max(1.6 * last)
+        .with_x_tick_format(TickFormat::Custom(Arc::new(short)))
+        .with_x_label("rows to train on")
+        .with_y_label(axis);
+    let name = "quality-rows".to_owned();
+    let told = comparison.more_rows().map(|more| format!(" More rows: {more}.")).unwrap_or_default();
+    Some(Figure {
+        svg: draw(&name, plots, layout),
+        name,
+        title: format!("{what} against rows to train on"),
+        caption: format!(
+            "Each part begins with the smaller ones. The recommended method is in colour.{told}"
+        ),
+    })
 }
 
 /// What a method costs.

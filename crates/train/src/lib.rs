@@ -52,7 +52,7 @@ pub use metrics::{Metrics, argmax, softmax};
 pub use prepare::{Briefing, encode, open_tokenizer, prepare, write_split};
 pub use prompting::{Demonstration, Prompt};
 pub use recipe::{DataRecipe, ModelRecipe, Recipe};
-pub use report::{Answers, Comparison, Difference, Judged, Point, RunReport, Shown};
+pub use report::{Answers, Comparison, Difference, Gain, Judged, Point, RunReport, Shown};
 pub use rows::{Lengths, Row, Tokens, bucketed, epoch_steps, micro_batches, pack};
 pub use run::Prepared;
 pub use score::{LmMetrics, Score};

@@ -169,7 +169,7 @@ impl LmPrepared {
             rows_hash: self.fingerprint(),
             trainable_parameters,
             total_parameters,
-            train_rows: self.train.len(),
+            train_rows: settings.part(&self.train).len(),
             test_rows: self.test.len(),
             startup_seconds,
             evaluate_seconds: start.elapsed().as_secs_f64(),
@@ -217,9 +217,9 @@ impl LmPrepared {
         watch: &mut dyn FnMut(Event),
     ) -> Result<Outcome> {
         if grown.method.saves() != Saves::Prompt {
-            let (train_rows, validation) = (&self.train, &self.validation);
+            let (train_rows, validation) = (settings.part(&self.train), &self.validation);
             let name = grown.method.info().name;
-            let snapshots = self.snapshots.as_ref().map(|all| all.of(name, settings.seed));
+            let snapshots = self.snapshots.as_ref().map(|all| all.of(name, settings));
             let given =
                 Given { train: train_rows, validation, states: Some(&self.states), snapshots, stop: None };
             return train(grown, given, settings, watch);

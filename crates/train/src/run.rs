@@ -92,7 +92,7 @@ impl Prepared {
             labels: self.labels.clone(),
             trainable_parameters,
             total_parameters,
-            train_rows: self.train.len(),
+            train_rows: settings.part(&self.train).len(),
             test_rows: self.test.len(),
             startup_seconds,
             evaluate_seconds,
@@ -139,9 +139,9 @@ impl Prepared {
                 Ok(Outcome { validation, ..outcome })
             }
             _ => {
-                let (train_rows, validation) = (&self.train, &self.validation);
+                let (train_rows, validation) = (settings.part(&self.train), &self.validation);
                 let name = classifier.method.info().name;
-                let snapshots = self.snapshots.as_ref().map(|all| all.of(name, settings.seed));
+                let snapshots = self.snapshots.as_ref().map(|all| all.of(name, settings));
                 let given = Given {
                     train: train_rows,
                     validation,
@@ -160,9 +160,9 @@ impl Prepared {
         settings: &TrainSettings,
         watch: &mut dyn FnMut(Event),
     ) -> Result<Outcome> {
-        let (rows, mut done) = (self.train.len() as u64, 0);
+        let (rows, mut done) = (settings.part(&self.train).len() as u64, 0);
         let labelled = Labelled {
-            rows: &self.train,
+            rows: settings.part(&self.train),
             classes: self.labels.len(),
             states: Some(&self.states),
             tokens: settings.batch_tokens,

@@ -20,7 +20,7 @@ use offshoot::models::Task;
 use offshoot::train::data::instruct::Layout;
 use offshoot::train::{
     self, CompareSettings, Comparison, Event, Ground, Limits, LmPrepared, Prepared, Recipe, RunReport,
-    States, Track, Tuned, Watcher, XgboostLibrary,
+    States, Track, TrainSettings, Tuned, Watcher, XgboostLibrary,
 };
 use std::path::{Path, PathBuf};
 
@@ -28,6 +28,7 @@ const EXAMPLE: &str = "Examples:
   offshoot compare reviews.csv --model sentence-transformers/all-MiniLM-L6-v2
   offshoot compare reviews.csv --model ./my-bert --methods lora,head --train 2000 --test 500 --seeds 0,1,2
   offshoot compare reviews.csv --model ./my-bert --seeds 0,1,2 --budget 30m
+  offshoot compare reviews.csv --model ./my-bert --methods lora,features --train-sizes 100,300,1000
   offshoot compare alpaca.json --task language-model --model ./SmolLM2-135M-Instruct --methods lora,in-context \
     --generate 50";
 
@@ -66,6 +67,10 @@ pub(crate) struct Args {
     #[arg(long, help_heading = "Training")]
     no_tune: bool,
 
+    /// Also train on the first so many of the training rows, to see what more of them buy
+    #[arg(long, value_delimiter = ',', value_name = "ROWS,...", help_heading = "Training")]
+    train_sizes: Vec<usize>,
+
     /// The time that all of it may take, as in 15m: fewer seeds, and then the least promising methods, are left
     /// out
     #[arg(long, value_name = "TIME", value_parser = parse_seconds, help_heading = "Training")]
@@ -78,6 +83,9 @@ impl Args {
             compare.seeds.clone_from(&self.seeds);
         }
         compare.tune &= !self.no_tune;
+        if !self.train_sizes.is_empty() {
+            compare.train_sizes.clone_from(&self.train_sizes);
+        }
         compare.budget = self.budget.or(compare.budget);
     }
 }
@@ -102,6 +110,12 @@ fn compare(args: &Args, session: &Session) -> Result<()> {
         ));
     }
     args.change(&mut recipe.compare);
+    if recipe.compare.budget.is_some() && !recipe.compare.train_sizes.is_empty() {
+        bail!(Usage("--budget plans for one number of rows: leave --train-sizes out".into()));
+    }
+    if recipe.compare.train_sizes.contains(&0) {
+        bail!(Usage("--train-sizes are numbers of rows, from 1".into()));
+    }
     let output = OutputFolder::ready(&args.output)?;
     if recipe.task == Task::LanguageModel {
         return compare_text(args, recipe, chosen, &output, session);
@@ -174,6 +188,7 @@ fn run_all<P: Keep>(
     session: &Session,
 ) -> Result<()> {
     let seeds = recipe.compare.seeds(&recipe.train);
+    let parts = recipe.compare.parts(&recipe.train, prepared.train_rows().len());
     let mut show = Show {
         console: &session.console,
         prepared,
@@ -182,7 +197,7 @@ fn run_all<P: Keep>(
         seeds: &seeds,
         tensorboard: args.run.tensorboard,
         resume: args.unfinished.resume,
-        runs: progress::runs(&session.console, recipe.methods.len() * seeds.len()),
+        runs: progress::runs(&session.console, recipe.methods.len() * seeds.len() * (1 + parts.len())),
         run: None,
     };
     let mut comparison = train::compare(prepared, &recipe.methods, &recipe.train, &recipe.compare, &mut show);
@@ -265,12 +280,18 @@ fn classifies(method: &MethodConfig) -> bool {
 fn conclude(comparison: &Comparison, output: &OutputFolder, task: Task, session: &Session) -> Result<()> {
     let console = &session.console;
     console.show(&results::table(comparison))?;
+    if let Some(table) = results::parts(comparison) {
+        console.show(&format!("\nOn fewer rows to train on:\n{table}"))?;
+    }
     for (row, error) in comparison.rows.iter().filter_map(|row| Some((row, row.error.as_ref()?))) {
         console.show(&format!("\n{} failed: {error}", row.method))?;
     }
     let place = output.path().display();
     if let Some(method) = &comparison.recommended {
         console.show(&format!("\nRecommended: {method}, with {}.", comparison.reason))?;
+        if let Some(more) = comparison.more_rows() {
+            console.show(&format!("More rows: {more}."))?;
+        }
         let folder = format!("{place}/adapters/{method}");
         let next = match task {
             Task::Classification => format!("offshoot predict FILE --adapter {folder}"),
@@ -302,9 +323,11 @@ struct Show<'a, P> {
 }
 
 impl<P> Show<'_, P> {
-    /// `lora`, and with several seeds also which.
-    fn name(&self, method: &str, seed: u64) -> String {
-        if self.seeds.len() == 1 { method.to_owned() } else { format!("{method}, seed {seed}") }
+    /// `lora`, and on a part of the rows its size, and with several seeds also which.
+    fn name(&self, method: &str, settings: &TrainSettings) -> String {
+        let part = settings.rows.map_or_else(String::new, |rows| format!(", {rows} rows"));
+        let seed = if self.seeds.len() == 1 { String::new() } else { format!(", seed {}", settings.seed) };
+        format!("{method}{part}{seed}")
     }
 
     /// The first seed's files have the method's name alone.
@@ -325,10 +348,12 @@ impl<P: Keep> Watcher<P::Grown> for Show<'_, P> {
         self.console.say(&format!("within the time: {seeds} of each method, left out: {out}"));
     }
 
-    fn begin(&mut self, method: &MethodConfig, seed: u64) {
-        let name = self.name(method.info().name, seed);
+    fn begin(&mut self, method: &MethodConfig, settings: &TrainSettings) {
+        let name = self.name(method.info().name, settings);
         let run = RunProgress::new(self.console, name, self.recipe.train.epochs, false);
-        let logs = self.output.path().join("logs").join(self.run_name(method.info().name, seed));
+        let part = settings.rows.map_or_else(String::new, |rows| format!("-rows{rows}"));
+        let run_name = self.run_name(&format!("{}{part}", method.info().name), settings.seed);
+        let logs = self.output.path().join("logs").join(run_name);
         self.run = Some(match Track::open(&logs, self.tensorboard, self.resume) {
             Ok(track) => run.tracked(track),
             Err(error) => {
@@ -350,10 +375,11 @@ impl<P: Keep> Watcher<P::Grown> for Show<'_, P> {
         self.prepared.save(&folder, grown, self.recipe)
     }
 
-    fn row(&mut self, row: &RunReport) {
+    fn row(&mut self, row: &RunReport, part: Option<usize>) {
         self.run = None;
         self.runs.inc(self.seeds.len() as u64);
-        self.console.say(&results::line(row, self.console.is_live()));
+        let on = part.map_or_else(String::new, |rows| format!("on {rows} rows: "));
+        self.console.say(&format!("{on}{}", results::line(row, self.console.is_live())));
     }
 }
 

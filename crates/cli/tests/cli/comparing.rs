@@ -41,6 +41,46 @@ fn a_comparison_finds_learning_rates_and_keeps_to_its_time() {
 }
 
 #[test]
+fn a_comparison_says_what_more_rows_buy() {
+    let place = Place::new();
+    std::fs::write(place.path("more.csv"), place::rows(120)).unwrap();
+    let compare =
+        "compare more.csv --model model --threads 1 --batch 3 --test 30 --methods features-knn,lora";
+    let ran =
+        place.run(&format!("{compare} --seeds 0,1 --train-sizes 20,40,40,9999 --output sizes --json")).ok();
+    let report = ran.json();
+    let parts: Vec<(u64, &str)> = report["parts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| (row["train_rows"].as_u64().unwrap(), row["method"].as_str().unwrap()))
+        .collect();
+    assert_eq!(parts, [(40, "features-knn"), (40, "lora"), (20, "features-knn"), (20, "lora")]);
+    let whole = report["rows"][1]["train_rows"].as_u64().unwrap();
+    let gain = &report["gains"][1];
+    assert_eq!((gain["from"].as_u64(), gain["to"].as_u64()), (Some(40), Some(whole)), "{report}");
+    let steps = |row: &Value| row["steps"].as_u64().unwrap();
+    assert!(steps(&report["parts"][1]) > steps(&report["parts"][3]), "fewer rows are fewer steps");
+    let names: Vec<_> = std::fs::read_dir(place.path("sizes/adapters"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    assert!(names.iter().all(|name| !name.contains("rows")), "only runs on all rows are kept: {names:?}");
+    assert!(place.path("sizes/logs/lora-rows20-seed1").exists());
+    assert!(place.read("sizes/report.html").contains("rows to train on"));
+    // A part is what a run on so many rows is.
+    let alone = place.run(&format!(
+        "{compare} --seeds 0,1 --no-tune --lr {} --set train.rows=20 --output alone --json",
+        report["parts"][3]["learning_rate"]
+    ));
+    assert_eq!(alone.ok().json()["rows"][1]["test"], report["parts"][3]["test"]);
+    let table = place.run(&format!("{compare} --no-tune --train-sizes 20 --output table")).ok().stdout;
+    assert!(table.contains("On fewer rows to train on:") && table.contains("More rows: "), "{table}");
+    let both = place.run(&format!("{compare} --budget 1m --train-sizes 20 --output both"));
+    both.fails(2, &["--train-sizes"]);
+}
+
+#[test]
 fn a_run_leaves_a_log_that_tensorboard_reads() {
     let place = Place::new();
     place.train("--epochs 3 --validation 10 --tensorboard --output out").ok();

@@ -110,6 +110,7 @@ const METHODS: &[&str] = &[
     r#"{"method": "parallel", "width": 5}"#,
     r#"{"method": "head"}"#,
     r#"{"method": "features"}"#,
+    r#"{"method": "features-mlp", "width": 3, "epochs": 5}"#,
     r#"{"method": "bitfit"}"#,
     r#"{"method": "last-layers", "layers": 1}"#,
     r#"{"method": "read", "width": 2}"#,
@@ -134,8 +135,8 @@ fn every_method_comes_back_as_it_was() {
 fn every_method_of_the_registry_is_tested() {
     let tested = |name: &str| METHODS.iter().any(|settings| settings.contains(&format!("\"{name}\"")));
     let untested: Vec<_> = MethodConfig::ALL.iter().map(|i| i.name).filter(|n| !tested(n)).collect();
-    let apart = ["in-context", "hard-prompt", "full"];
-    assert_eq!(untested, apart, "prompts are text, and `full` is written as a checkpoint");
+    let apart = ["in-context", "hard-prompt", "features-knn", "features-forest", "features-xgboost", "full"];
+    assert_eq!(untested, apart, "these are text, classifiers in files of their own, and a checkpoint");
 }
 
 #[test]

@@ -26,13 +26,16 @@ pub struct CompareSettings {
     pub seeds: Vec<u64>,
     /// Whether a short search gives each method its learning rate, where none is set. Default yes.
     pub tune: bool,
+    /// Each method is also run on the first so many of the training rows, to see what more of them buy.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub train_sizes: Vec<usize>,
     /// Seconds for all of it: fewer seeds, and then the least promising methods, are left out to stay within.
     pub budget: Option<u64>,
 }
 
 impl Default for CompareSettings {
     fn default() -> Self {
-        Self { seeds: Vec::new(), tune: true, budget: None }
+        Self { seeds: Vec::new(), tune: true, train_sizes: Vec::new(), budget: None }
     }
 }
 
@@ -46,6 +49,15 @@ impl CompareSettings {
     pub fn seeds(&self, settings: &TrainSettings) -> Vec<u64> {
         if self.seeds.is_empty() { vec![settings.seed] } else { self.seeds.clone() }
     }
+
+    /// The parts of the training rows that methods are run on after the whole of them, the largest first.
+    pub fn parts(&self, settings: &TrainSettings, rows: usize) -> Vec<usize> {
+        let rows = settings.rows.map_or(rows, |most| most.min(rows));
+        let mut parts: Vec<usize> = self.train_sizes.iter().copied().filter(|&part| part < rows).collect();
+        parts.sort_unstable_by_key(|&part| std::cmp::Reverse(part));
+        parts.dedup();
+        parts
+    }
 }
 
 /// Whoever watches a comparison: it shows progress, and saves what was trained.
@@ -57,20 +69,21 @@ pub trait Watcher<G> {
     /// run.
     fn planned(&mut self, seeds: usize, dropped: &[&str]);
 
-    /// A method starts on a seed.
-    fn begin(&mut self, method: &MethodConfig, seed: u64);
+    /// A method starts on the settings' seed and part of the rows.
+    fn begin(&mut self, method: &MethodConfig, settings: &TrainSettings);
 
     /// Something happened in the run.
     fn event(&mut self, event: Event);
 
-    /// A run is done: saves its adapter and returns the bytes written.
+    /// A run on all training rows is done: saves its adapter and returns the bytes written.
     ///
     /// # Errors
     /// If it cannot be saved.
     fn done(&mut self, grown: &G, report: &RunReport) -> Result<u64>;
 
-    /// All seeds of a method are done, or it failed (then the row says why).
-    fn row(&mut self, row: &RunReport);
+    /// All seeds of a method are done, or it failed (then the row says why). Where it was run on a part of the rows,
+    /// `part` says on how many.
+    fn row(&mut self, row: &RunReport, part: Option<usize>);
 }
 
 /// Runs methods over seeds, one after the other. A method that fails becomes a row that says why; the others
@@ -84,7 +97,7 @@ pub fn compare<P: Ground>(
     watcher: &mut dyn Watcher<P::Grown>,
 ) -> Comparison {
     let seeds = compared.seeds(settings);
-    let mut race = Race { ground, settings, compared, seeds, tuned: BTreeMap::new(), watcher };
+    let mut race = Race { ground, settings, compared, seeds, part: None, tuned: BTreeMap::new(), watcher };
     let (mut rows, mut broken) = (Vec::new(), None);
     let dropped = race.fit(methods).unwrap_or_else(|error| {
         broken = Some(error.to_string());
@@ -105,11 +118,17 @@ pub fn compare<P: Ground>(
             }
             Err(error) => RunReport::failed(method.info().name, ground.model_name(), error.to_string()),
         };
-        race.watcher.row(&row);
+        race.watcher.row(&row, None);
         rows.push(row);
     }
-    let unfinished = methods[rows.len()..].iter().map(|method| method.info().name.to_owned()).collect();
-    Comparison { unfinished, broken, ..Comparison::new(rows, ground.judged()) }
+    let mut unfinished: Vec<String> =
+        methods[rows.len()..].iter().map(|method| method.info().name.to_owned()).collect();
+    let parts = if unfinished.is_empty() { race.parts(methods, &rows) } else { Ok(Vec::new()) };
+    let parts = parts.unwrap_or_else(|part| {
+        unfinished.push(format!("the runs on {part} rows"));
+        Vec::new()
+    });
+    Comparison { unfinished, broken, ..Comparison::new(rows, ground.judged()).with_parts(parts) }
 }
 
 /// What fits into a time: how many seeds, and why methods are left out.
@@ -125,6 +144,8 @@ struct Race<'a, P: Ground> {
     settings: &'a TrainSettings,
     compared: &'a CompareSettings,
     seeds: Vec<u64>,
+    /// On how many rows methods are run now, if not on all.
+    part: Option<usize>,
     /// By method; none where a rate is given, or nothing is trained by steps.
     tuned: BTreeMap<&'static str, Option<Tuned>>,
     watcher: &'a mut dyn Watcher<P::Grown>,
@@ -171,15 +192,42 @@ impl<P: Ground> Race<'_, P> {
     /// not finite would end so again: its states go.
     fn keeps_states(&self, method: &MethodConfig) -> bool {
         let Some(all) = self.ground.snapshots() else { return false };
-        self.seeds.iter().any(|&seed| !all.of(method.info().name, seed).is_empty())
+        self.seeds.iter().any(|&seed| !all.of(method.info().name, &self.settings(seed)).is_empty())
     }
 
     fn estimate(&self, method: &MethodConfig, tuned: &Tuned) -> Estimate {
         let [each, end] = self.ground.measured_rows();
         let epochs = self.settings.epochs;
         let measured = (epochs * each + end) as f64 * tuned.seconds_per_judged_row;
-        let trained = (epochs * self.ground.train_rows().len()) as f64 * tuned.seconds_per_row;
+        let trained =
+            (epochs * self.settings.part(self.ground.train_rows()).len()) as f64 * tuned.seconds_per_row;
         Estimate { method: method.info().name, seconds: trained + measured, loss: tuned.loss() }
+    }
+
+    /// The rows of the methods that did not fail on parts of the training rows. Asked to stop, the part that it was
+    /// at.
+    fn parts(&mut self, methods: &[MethodConfig], whole: &[RunReport]) -> Result<Vec<RunReport>, usize> {
+        let mut rows = Vec::new();
+        for part in self.compared.parts(self.settings, self.ground.train_rows().len()) {
+            self.part = Some(part);
+            let able = methods.iter().zip(whole).filter(|(_, row)| row.error.is_none());
+            for (method, _) in able {
+                let name = method.info().name;
+                let row = match self.row(method) {
+                    Ok(row) => row,
+                    Err(Error::Stopped { .. }) => return Err(part),
+                    Err(error) => RunReport::failed(name, self.ground.model_name(), error.to_string()),
+                };
+                self.watcher.row(&row, Some(part));
+                rows.push(RunReport { train_rows: part, ..row });
+            }
+        }
+        Ok(rows)
+    }
+
+    /// The settings of runs on a seed, on as many rows as it is about now.
+    fn settings(&self, seed: u64) -> TrainSettings {
+        TrainSettings { seed, rows: self.part.or(self.settings.rows), ..self.settings.clone() }
     }
 
     /// The mean of a method's runs over the seeds.
@@ -199,26 +247,26 @@ impl<P: Ground> Race<'_, P> {
         }
         let tuned = self.tune(method);
         self.stop()?;
-        self.watcher.begin(method, seed);
         let lr = tuned.as_ref().map(|tuned| tuned.rate).or(self.settings.lr);
-        let settings = TrainSettings { seed, lr, ..self.settings.clone() };
+        let settings = TrainSettings { lr, ..self.settings(seed) };
+        self.watcher.begin(method, &settings);
         let watcher = &mut *self.watcher;
         let run = self.ground.run(method, &settings, &mut |event| watcher.event(event));
         if let (Err(Error::NotFinite { .. }), Some(all)) = (&run, self.ground.snapshots()) {
-            all.of(method.info().name, seed).clear()?;
+            all.of(method.info().name, &settings).clear()?;
         }
         let (grown, report) = run?;
-        let adapter_bytes = self.watcher.done(&grown, &report)?;
+        let adapter_bytes = if self.part.is_none() { self.watcher.done(&grown, &report)? } else { 0 };
         let report = RunReport { adapter_bytes, tuned, ..report };
         if let Some(all) = self.ground.snapshots() {
-            all.of(method.info().name, seed).finish(&report)?;
+            all.of(method.info().name, &settings).finish(&report)?;
         }
         Ok(report)
     }
 
     /// The report of a run that was done before the comparison was interrupted.
     fn finished(&self, method: &MethodConfig, seed: u64) -> Option<RunReport> {
-        self.ground.snapshots()?.of(method.info().name, seed).finished(&self.ground.rows())
+        self.ground.snapshots()?.of(method.info().name, &self.settings(seed)).finished(&self.ground.rows())
     }
 
     /// The learning rate of a method, searched for once.

@@ -72,7 +72,8 @@ pub(super) fn tune<P: Ground>(
     settings: &TrainSettings,
 ) -> Result<Option<Tuned>> {
     let trained = !matches!(method.saves(), Saves::Features | Saves::Fitted | Saves::Prompt);
-    let Some((rows, held_out)) = parts(ground.train_rows(), settings).filter(|_| trained) else {
+    let Some((rows, held_out)) = parts(settings.part(ground.train_rows()), settings).filter(|_| trained)
+    else {
         return Ok(None);
     };
     let start = Instant::now();

@@ -33,9 +33,10 @@ pub(crate) fn choose(
 ) -> Result<Outcome> {
     let start = Instant::now();
     let mut rng = Rng::new(settings.seed).fork("prompt");
+    let train = settings.part(&prepared.examples.train);
     let (prompt, steps) = match &classifier.method {
-        MethodConfig::InContext(config) => (in_context(prepared, config, &mut rng)?, 0),
-        MethodConfig::HardPrompt(config) => hard_prompt(prepared, config, &mut rng, watch)?,
+        MethodConfig::InContext(config) => (in_context(prepared, train, config, &mut rng)?, 0),
+        MethodConfig::HardPrompt(config) => hard_prompt(prepared, train, (config, &mut rng), watch)?,
         other => return Err(Error::invalid(format!("`{}` is trained, not asked", other.info().name))),
     };
     classifier.prompt = Some(prompt);
@@ -74,13 +75,17 @@ impl Classifier {
 }
 
 /// The prompt of `in-context`, with the examples that all texts share or are to choose from.
-fn in_context(prepared: &Prepared, config: &in_context::Config, rng: &mut Rng) -> Result<Prompt> {
+fn in_context(
+    prepared: &Prepared,
+    train: &[Example],
+    config: &in_context::Config,
+    rng: &mut Rng,
+) -> Result<Prompt> {
     let template = config.template.as_deref().unwrap_or(TEMPLATE);
     let mut prompt = Prompt::new(template, &prepared.labels, &config.labels)?;
     prompt.calibrate = config.calibrate;
     // What cannot be asked fails before anything is computed.
     Asker::new(prepared.model.backbone.as_ref(), &prepared.tokenizer, &prompt)?;
-    let train = &prepared.examples.train;
     let rows = match config.examples {
         in_context::Examples::Nearest if config.shots > 0 => {
             prompt.nearest = config.shots.min(train.len());
@@ -95,11 +100,11 @@ fn in_context(prepared: &Prepared, config: &in_context::Config, rng: &mut Rng) -
 /// The best hard prompt.
 fn hard_prompt(
     prepared: &Prepared,
-    config: &Config,
-    rng: &mut Rng,
+    train: &[Example],
+    (config, rng): (&Config, &mut Rng),
     watch: &mut dyn FnMut(Event),
 ) -> Result<(Prompt, u64)> {
-    let (validation, train) = (&prepared.examples.validation, &prepared.examples.train);
+    let validation = prepared.examples.validation.as_slice();
     let judged = if validation.is_empty() { train } else { validation };
     let judge = labelled(prepared, judged, config.rows, rng);
     let search = labelled(prepared, train, config.search_rows, rng);

@@ -29,10 +29,11 @@ pub(crate) fn choose(
     let start = Instant::now();
     check(prepared, grown)?;
     let mut rng = Rng::new(settings.seed).fork("prompt");
+    let train = settings.part(&prepared.examples.train);
     let (prompt, steps) = match &grown.method {
-        MethodConfig::InContext(config) => (in_context(prepared, config, &mut rng)?, 0),
+        MethodConfig::InContext(config) => (in_context(prepared, train, config, &mut rng)?, 0),
         MethodConfig::HardPrompt(config) => {
-            let tried = Tried { prepared, grown, tokens: settings.batch_tokens };
+            let tried = Tried { prepared, grown, train, tokens: settings.batch_tokens };
             tried.hard_prompt(config, &mut rng, watch)?
         }
         other => return Err(Error::invalid(format!("`{}` is trained, not asked", other.info().name))),
@@ -70,12 +71,17 @@ fn template(template: &str) -> Result<Prompt> {
 }
 
 /// The prompt of `in-context`, with the examples that all rows share or are to choose from.
-fn in_context(prepared: &LmPrepared, config: &in_context::Config, rng: &mut Rng) -> Result<Prompt> {
+fn in_context(
+    prepared: &LmPrepared,
+    train: &[LmExample],
+    config: &in_context::Config,
+    rng: &mut Rng,
+) -> Result<Prompt> {
     let mut prompt = template(config.template.as_deref().unwrap_or(PLACE))?;
     let chat = prepared.tools.template.is_some();
     let frame = Frame::of(&prompt, &[]);
-    let of_row = |row: usize| demonstration(&prepared.examples.train[row], chat, &frame);
-    let rows = prepared.examples.train.len();
+    let of_row = |row: usize| demonstration(&train[row], chat, &frame);
+    let rows = train.len();
     let (nearest, examples): (_, Vec<Demonstration>) = match config.examples {
         in_context::Examples::Nearest if config.shots > 0 => (true, (0..rows).filter_map(of_row).collect()),
         _ => (false, rng.permutation(rows).into_iter().filter_map(of_row).take(config.shots).collect()),
@@ -89,6 +95,7 @@ fn in_context(prepared: &LmPrepared, config: &in_context::Config, rng: &mut Rng)
 struct Tried<'a> {
     prepared: &'a LmPrepared,
     grown: &'a LanguageModel,
+    train: &'a [LmExample],
     tokens: usize,
 }
 
@@ -100,7 +107,7 @@ impl<'a> Tried<'a> {
         rng: &mut Rng,
         watch: &mut dyn FnMut(Event),
     ) -> Result<(Prompt, u64)> {
-        let (validation, train) = (&self.prepared.examples.validation, &self.prepared.examples.train);
+        let (validation, train) = (self.prepared.examples.validation.as_slice(), self.train);
         let judged = if validation.is_empty() { train } else { validation };
         let judge = self.trial(judged, config.rows, rng);
         let search = self.trial(train, config.search_rows, rng);

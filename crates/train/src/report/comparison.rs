@@ -1,6 +1,7 @@
 //! Several methods side by side, and which of them to use.
 
 use super::bootstrap::{Difference, difference};
+use super::gain::{Gain, gains};
 use super::recommend::recommend;
 use super::{Answers, RunReport};
 use crate::Metrics;
@@ -39,6 +40,12 @@ pub struct Comparison {
     pub recommended: Option<String>,
     /// Why.
     pub reason: String,
+    /// The methods on parts of the training rows, the largest part first: `train_rows` says how large.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<RunReport>,
+    /// What all training rows bought each method over the largest part of them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub gains: Vec<Gain>,
     /// The methods that were not run to their end, because the comparison was stopped.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unfinished: Vec<String>,
@@ -94,9 +101,19 @@ impl Comparison {
             disputed,
             recommended,
             reason,
+            parts: Vec::new(),
+            gains: Vec::new(),
             unfinished: Vec::new(),
             broken: None,
         }
+    }
+
+    /// With what the methods did on parts of the training rows, the largest first.
+    pub(crate) fn with_parts(self, parts: Vec<RunReport>) -> Self {
+        let gains = gains(&self.rows, &parts);
+        // They are many, and have served.
+        let parts = parts.into_iter().map(RunReport::without_answers).collect();
+        Self { parts, gains, ..self }
     }
 
     /// Whether methods are measured by an accuracy.
@@ -127,16 +144,16 @@ fn shared<T: PartialEq>(parts: &[Comparison], of: fn(&Comparison) -> Option<T>) 
 }
 
 /// What a method said of each test row, over all its runs.
-struct Known<'a> {
-    method: &'a str,
+pub(super) struct Known<'a> {
+    pub(super) method: &'a str,
     /// A hash of the rows.
-    rows: &'a str,
+    pub(super) rows: &'a str,
     /// The share of its runs that were right.
-    right: Vec<f64>,
+    pub(super) right: Vec<f64>,
 }
 
 impl<'a> Known<'a> {
-    fn of(row: &'a RunReport) -> Option<Self> {
+    pub(super) fn of(row: &'a RunReport) -> Option<Self> {
         let answers: Vec<&Answers> = row.runs().iter().filter_map(|run| run.answers.as_ref()).collect();
         let (rows, labels) = answers.first().map(|a| (a.rows.as_str(), a.labels.as_slice()))?;
         let alike = |a: &&Answers| a.rows == rows && a.labels == labels && a.classes.len() == labels.len();

@@ -3,11 +3,13 @@
 mod answers;
 mod bootstrap;
 mod comparison;
+mod gain;
 mod recommend;
 
 pub use answers::Answers;
 pub use bootstrap::Difference;
 pub use comparison::{Comparison, Judged, Shown};
+pub use gain::Gain;
 
 use crate::trainer::{Outcome, TrainSettings};
 use crate::{MemoryPlan, Score, Shots, TextMetrics, Tuned};
@@ -206,6 +208,12 @@ impl RunReport {
             seeds: runs,
             ..first
         }
+    }
+
+    /// The report without what it said of each row.
+    fn without_answers(self) -> Self {
+        let seeds = self.seeds.into_iter().map(Self::without_answers).collect();
+        Self { answers: None, seeds, ..self }
     }
 
     /// The runs behind a row: its own, or one a seed.

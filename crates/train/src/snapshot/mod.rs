@@ -20,7 +20,7 @@ pub(crate) use keeper::{Found, Keeper};
 
 use crate::checkpoint::read_json_up_to;
 use crate::checkpoint::save::write_json;
-use crate::{Error, Result, RunReport};
+use crate::{Error, Result, RunReport, TrainSettings};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
@@ -89,9 +89,10 @@ pub struct RunSnapshots<'a> {
 }
 
 impl Snapshots {
-    /// Those of a method's run on a seed.
-    pub fn of(&self, method: &str, seed: u64) -> RunSnapshots<'_> {
-        RunSnapshots { all: self, name: format!("{method}-seed{seed}") }
+    /// Those of a method's run on the settings' seed and part of the rows.
+    pub fn of(&self, method: &str, settings: &TrainSettings) -> RunSnapshots<'_> {
+        let part = settings.rows.map_or_else(String::new, |rows| format!("-rows{rows}"));
+        RunSnapshots { all: self, name: format!("{method}{part}-seed{}", settings.seed) }
     }
 
     /// Checks that nothing is begun anew where runs wait to be gone on with.

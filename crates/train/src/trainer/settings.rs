@@ -38,6 +38,9 @@ pub struct TrainSettings {
     pub cache_memory: u64,
     /// Bytes for them in memory and in a file together; 0 keeps none. Default 4 GB.
     pub cache_limit: u64,
+    /// Trains on the first so many of the training rows, which are in random order. Default all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rows: Option<usize>,
     /// Decides initial values, the order of rows, and dropout. Default 0.
     pub seed: u64,
 }
@@ -60,6 +63,7 @@ impl Default for TrainSettings {
             patience: None,
             cache_memory: 512_000_000,
             cache_limit: 4_000_000_000,
+            rows: None,
             seed: 0,
         }
     }
@@ -69,6 +73,11 @@ impl TrainSettings {
     /// The settings without those that change no bit of the result.
     pub(crate) fn deciding(&self) -> Self {
         Self { memory: None, cache_memory: 0, cache_limit: 0, ..self.clone() }
+    }
+
+    /// The rows that are trained on.
+    pub(crate) fn part<'a, R>(&self, rows: &'a [R]) -> &'a [R] {
+        self.rows.and_then(|most| rows.get(..most)).unwrap_or(rows)
     }
 
     /// Checks every value before any work starts.
@@ -86,6 +95,7 @@ impl TrainSettings {
             (self.clip.is_finite() && self.clip >= 0.0, "clip must not be negative"),
             ((0.0..1.0).contains(&self.label_smoothing), "label_smoothing must be at least 0 and below 1"),
             (self.patience != Some(0), "patience must be at least 1"),
+            (self.rows != Some(0), "rows must be at least 1"),
         ];
         let wrong: Vec<&str> = checks.iter().filter(|(fine, _)| !fine).map(|(_, text)| *text).collect();
         if wrong.is_empty() { Ok(()) } else { Err(Error::invalid(wrong.join("; "))) }

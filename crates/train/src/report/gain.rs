@@ -1,0 +1,122 @@
+//! What more training rows buy.
+
+use super::bootstrap::difference;
+use super::comparison::Known;
+use super::{Comparison, RunReport};
+use serde::{Deserialize, Serialize};
+
+/// How much better a method is on all training rows than on a part of them, on the same test rows.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Gain {
+    /// The method.
+    pub method: String,
+    /// How many rows the part has.
+    pub from: usize,
+    /// How many there are in all.
+    pub to: usize,
+    /// The accuracy on all less that on the part.
+    pub accuracy: f64,
+    /// The interval that holds 95 % of the draws of test rows.
+    pub low: f64,
+    /// Its upper end.
+    pub high: f64,
+}
+
+impl Gain {
+    /// Whether it is really better: hardly any draw of rows has it as bad.
+    pub fn is_real(&self) -> bool {
+        self.low > 0.0
+    }
+}
+
+/// What all rows bought each method over the largest part that it was run on.
+pub(super) fn gains(whole: &[RunReport], parts: &[RunReport]) -> Vec<Gain> {
+    let gain = |row: &RunReport| {
+        let part = parts.iter().find(|part| part.method == row.method && part.error.is_none())?;
+        let (ours, theirs) = (Known::of(row)?, Known::of(part)?);
+        let apart = difference((ours.method, &ours.right), (theirs.method, &theirs.right));
+        (ours.rows == theirs.rows).then(|| Gain {
+            method: row.method.clone(),
+            from: part.train_rows,
+            to: row.train_rows,
+            accuracy: apart.accuracy,
+            low: apart.low,
+            high: apart.high,
+        })
+    };
+    whole.iter().filter_map(gain).collect()
+}
+
+impl Comparison {
+    /// The numbers of training rows that methods were run on, the smallest first; none where it was only all.
+    pub fn sizes(&self) -> Vec<usize> {
+        if self.parts.is_empty() {
+            return Vec::new();
+        }
+        let mut sizes: Vec<usize> = self.parts.iter().chain(&self.rows).map(|row| row.train_rows).collect();
+        sizes.sort_unstable();
+        sizes.dedup();
+        sizes.retain(|&size| size > 0);
+        sizes
+    }
+
+    /// A method on so many training rows.
+    pub fn on(&self, method: &str, rows: usize) -> Option<&RunReport> {
+        let mut all = self.parts.iter().chain(&self.rows);
+        all.find(|row| row.method == method && row.train_rows == rows && row.error.is_none())
+    }
+
+    /// Whether more rows would help the recommended method, as far as what the last ones bought can tell.
+    pub fn more_rows(&self) -> Option<String> {
+        let gain = self.gains.iter().find(|gain| Some(&gain.method) == self.recommended.as_ref())?;
+        let points = |share: f64| format!("{:+.1}", 100.0 * share);
+        let Gain { method, from, to, .. } = gain;
+        let (accuracy, low, high) = (points(gain.accuracy), points(gain.low), points(gain.high));
+        let measured =
+            format!("from {from} to {to} rows {method} gained {accuracy} points ({low} to {high})");
+        Some(match gain.is_real() {
+            true => format!("{measured}, which is real: more rows like these are likely to help"),
+            false => format!("{measured}, which may be chance: more rows like these may not help much"),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::Answers;
+
+    /// A method that was right on the first so many of 400 test rows.
+    fn row(method: &str, train_rows: usize, right: usize) -> RunReport {
+        let logits: Vec<Vec<f32>> =
+            (0..400).map(|i| if i < right { vec![0.0, 1.0] } else { vec![1.0, 0.0] }).collect();
+        let answers = Answers::of(&logits, &[1; 400], "rows".into());
+        RunReport { method: method.into(), train_rows, answers: Some(answers), ..RunReport::default() }
+    }
+
+    fn compared(right: [usize; 3]) -> Comparison {
+        let parts = vec![row("lora", 300, right[1]), row("lora", 100, right[2])];
+        let whole = Comparison { rows: vec![row("lora", 1000, right[0])], ..Comparison::default() };
+        Comparison { recommended: Some("lora".into()), ..whole.with_parts(parts) }
+    }
+
+    #[test]
+    fn a_gain_is_over_the_largest_part_and_says_whether_it_is_real() {
+        let grows = compared([360, 300, 200]);
+        let gain = &grows.gains[0];
+        assert_eq!((gain.from, gain.to, gain.is_real()), (300, 1000, true));
+        assert!((gain.accuracy - 0.15).abs() < 1e-12 && gain.low < 0.15 && gain.high > 0.15, "{gain:?}");
+        assert!(grows.more_rows().unwrap().ends_with("likely to help"));
+        let flat = compared([301, 300, 200]);
+        assert!(!flat.gains[0].is_real());
+        assert!(flat.more_rows().unwrap().contains("from 300 to 1000 rows lora gained +0.2 points"));
+    }
+
+    #[test]
+    fn answers_are_dropped_from_parts_once_they_have_served() {
+        let grows = compared([360, 300, 200]);
+        assert!(grows.parts.iter().all(|part| part.answers.is_none()) && grows.rows[0].answers.is_some());
+        assert!(Comparison::default().with_parts(Vec::new()).more_rows().is_none());
+    }
+}
