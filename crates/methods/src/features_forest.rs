@@ -5,7 +5,7 @@
 //! drawn anew, splits the rows, until a leaf is of one class. A leaf's answer is its share of each class, the
 //! forest's the mean over its trees.
 
-use crate::{Info, Merging, Method, Saves, Target, setting};
+use crate::{Info, MOST, Merging, Method, Saves, Target, check_size};
 use offshoot_core::{Adapter, NoAdapter, Result};
 use serde::{Deserialize, Serialize};
 
@@ -39,11 +39,8 @@ impl Default for Config {
 
 impl Method for Config {
     fn build(&self, _target: &mut Target<'_>) -> Result<Box<dyn Adapter>> {
-        for (name, value) in [("trees", self.trees), ("min_leaf", self.min_leaf)] {
-            if value == 0 {
-                return Err(setting(INFO.name, name, "is 0; it must be 1 or more"));
-            }
-        }
+        check_size(INFO.name, "trees", self.trees, 1..=MOST)?;
+        check_size(INFO.name, "min_leaf", self.min_leaf, 1..=MOST)?;
         Ok(Box::new(NoAdapter))
     }
 }

@@ -5,7 +5,7 @@
 //! `W₂ relu(W₁ f + b₁) + b₂`. It sees what a linear classifier on the same features cannot, such as that two of
 //! them matter only together, and it needs more rows to see it.
 
-use crate::{Info, Merging, Method, Saves, Target, setting};
+use crate::{Info, MOST, Merging, Method, Saves, Target, check_size, setting};
 use offshoot_core::{Adapter, NoAdapter, Result};
 use serde::{Deserialize, Serialize};
 
@@ -46,12 +46,8 @@ impl Default for Config {
 impl Method for Config {
     fn build(&self, _target: &mut Target<'_>) -> Result<Box<dyn Adapter>> {
         let wrong = |name: &str, reason: String| Err(setting(INFO.name, name, reason));
-        if self.width == 0 {
-            return wrong("width", "is 0; it must be 1 or more".into());
-        }
-        if self.epochs == 0 {
-            return wrong("epochs", "is 0; it must be 1 or more".into());
-        }
+        check_size(INFO.name, "width", self.width, 1..=MOST)?;
+        check_size(INFO.name, "epochs", self.epochs, 1..=MOST)?;
         if !(self.rate.is_finite() && self.rate > 0.0) {
             return wrong("rate", format!("is {}; it must be above 0", self.rate));
         }

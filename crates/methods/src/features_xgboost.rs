@@ -5,7 +5,7 @@
 //! (equations 2 to 7). How many rounds are made is chosen on a fifth of the rows, held out. The library is loaded
 //! when trees are grown and not needed after: they are kept in a file of our own, and read by us.
 
-use crate::{Info, Merging, Method, Saves, Target, setting};
+use crate::{Info, MOST, Merging, Method, Saves, Target, check_size, setting};
 use offshoot_core::{Adapter, NoAdapter, Result};
 use serde::{Deserialize, Serialize};
 
@@ -46,13 +46,9 @@ impl Default for Config {
 impl Method for Config {
     fn build(&self, _target: &mut Target<'_>) -> Result<Box<dyn Adapter>> {
         let wrong = |name: &str, reason: String| Err(setting(INFO.name, name, reason));
-        if self.rounds == 0 {
-            return wrong("rounds", "is 0; it must be 1 or more".into());
-        }
+        check_size(INFO.name, "rounds", self.rounds, 1..=MOST)?;
         // 2^16 leaves are more than there are rows for.
-        if !(1..=16).contains(&self.depth) {
-            return wrong("depth", format!("is {}; it must be from 1 to 16", self.depth));
-        }
+        check_size(INFO.name, "depth", self.depth, 1..=16)?;
         for (name, share) in [("eta", self.eta), ("features", self.features)] {
             if !(share > 0.0 && share <= 1.0) {
                 return wrong(name, format!("is {share}; it must be above 0 and up to 1"));

@@ -78,6 +78,12 @@ fn a_bad_setting_is_named_with_what_is_valid() {
     let dropout = "at least 0 and below 1";
     let cases = [
         (json!({ "method": "features", "l2": -1.0 }), "`l2`", "0 or more"),
+        (json!({ "method": "features-mlp", "width": 1_000_000_000 }), "`width`", "from 1 to"),
+        (json!({ "method": "features-mlp", "rate": 0.0 }), "`rate`", "above 0"),
+        (json!({ "method": "features-knn", "k": 0 }), "`k`", "1 or more"),
+        (json!({ "method": "features-forest", "trees": 0 }), "`trees`", "from 1 to"),
+        (json!({ "method": "features-xgboost", "depth": 17 }), "`depth`", "from 1 to 16"),
+        (json!({ "method": "features-xgboost", "eta": 1.5 }), "`eta`", "up to 1"),
         (json!({ "method": "last-layers", "layers": 5 }), "`layers`", "from 1 to 4"),
         (json!({ "method": "last-layers", "layers": 0 }), "`layers`", "from 1 to 4"),
         (json!({ "method": "prompt", "tokens": 0 }), "`tokens`", "from 1 to 39"),

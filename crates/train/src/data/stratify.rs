@@ -3,7 +3,7 @@
 use super::load::Example;
 
 /// Puts the rows in a random order (Fisher and Yates).
-pub(super) fn shuffle(rows: &mut [usize], random: &mut dyn FnMut() -> u64) {
+pub(super) fn shuffle<T>(rows: &mut [T], random: &mut dyn FnMut() -> u64) {
     for last in (1..rows.len()).rev() {
         // The high half of a 128-bit product: no modulo, and no bias that any file is large enough to show.
         let at = (u128::from(random()) * (last as u128 + 1)) >> 64;
