@@ -46,7 +46,7 @@ impl Boosted {
         let unreadable = |error| Error::invalid(format!("XGBoost's model cannot be read: {error}"));
         let model: File = serde_json::from_str(model).map_err(unreadable)?;
         let trees = model.learner.gradient_booster.model.trees;
-        if trees.is_empty() || trees.len() % classes.max(1) != 0 {
+        if trees.is_empty() || !trees.len().is_multiple_of(classes.max(1)) {
             return Err(Error::invalid(format!(
                 "XGBoost's model has {} trees, and there are {classes} classes",
                 trees.len()
@@ -88,7 +88,7 @@ impl Boosted {
 
     pub(super) fn read(tensors: &Tensors, [columns, classes]: [usize; 2]) -> Result<Self> {
         let trees = tree::read(tensors, form(columns))?;
-        if classes == 0 || trees.len() % classes != 0 {
+        if classes == 0 || !trees.len().is_multiple_of(classes) {
             let trees = trees.len();
             return Err(Error::invalid(format!(
                 "`boosted.sizes`: {trees} trees are not for {classes} classes"

@@ -181,6 +181,9 @@ fn a_library_that_is_not_there_is_named_and_one_that_is_another_is_refused() {
     assert!(refusal.contains("pip install xgboost") && refusal.contains("libxgboost.so"), "{refusal}");
 }
 
+/// A tensor's name, and what is done to it.
+type Damage = (&'static str, fn(&mut (Vec<usize>, Vec<f32>)));
+
 /// A tensor of the file is changed; what comes of it.
 fn altered(
     method: &MethodConfig,
@@ -198,7 +201,7 @@ fn altered(
 #[test]
 fn a_file_that_leads_nowhere_is_refused() {
     let forest = method(json!({ "method": "features-forest", "trees": 2 }));
-    let cases: [(&str, fn(&mut (Vec<usize>, Vec<f32>))); 8] = [
+    let cases: [Damage; 8] = [
         ("forest.nodes", |t| t.1[0] = 1e9),
         ("forest.nodes", |t| t.1[0] = f32::NAN),
         ("forest.nodes", |t| t.1[2] = 0.0),
@@ -213,7 +216,7 @@ fn a_file_that_leads_nowhere_is_refused() {
         assert!(refusal.contains("forest"), "{name}: {refusal}");
     }
     let knn = method(json!({ "method": "features-knn", "k": 3 }));
-    let cases: [(&str, fn(&mut (Vec<usize>, Vec<f32>))); 4] = [
+    let cases: [Damage; 4] = [
         ("neighbours.labels", |t| t.1[0] = 3.0),
         ("neighbours.labels", |t| t.1[0] = 0.5),
         ("neighbours.labels", |t| t.1.truncate(1)),
