@@ -58,18 +58,32 @@ thread_local! {
     static KEPT: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
 }
 
+/// Values that this thread keeps room for.
+#[cfg(test)]
+pub(super) fn kept() -> usize {
+    let data = KEPT.take();
+    let len = data.len();
+    KEPT.set(data);
+    len
+}
+
 impl Packed {
     /// Lays a matrix out in strips `[strips, depth, rows of a strip]`, as the innermost loop reads it: one
     /// after the other.
     pub(super) fn pack<'a>(&'a mut self, left: Left<'a>, rows: usize, depth: usize) -> Left<'a> {
-        self.data = KEPT.take();
+        if self.data.is_empty() {
+            self.data = KEPT.take();
+        }
         pulp::Arch::new().dispatch(Pack { data: &mut self.data, left, rows, depth })
     }
 }
 
 impl Drop for Packed {
     fn drop(&mut self) {
-        KEPT.set(std::mem::take(&mut self.data));
+        // A product that laid out nothing has nothing to keep, and must not lose what another one left.
+        if !self.data.is_empty() {
+            KEPT.set(std::mem::take(&mut self.data));
+        }
     }
 }
 

@@ -153,3 +153,14 @@ fn few_rows_too() {
         assert_close(&out, &sums((rows, k, n), |i, p| x[i * k + p], |p, j| w[j * k + p]), 5e-5);
     }
 }
+
+#[test]
+fn a_narrow_product_leaves_the_memory_of_a_wide_one() {
+    let (x, w) = (noise(1, 130 * 384), noise(2, 384 * 200));
+    let mut out = vec![0.0; 130 * 200];
+    product(&mut out, &x, 130, Dense::new(&w, 200, 384));
+    let kept = left::kept();
+    assert!(kept >= x.len(), "{kept} values are kept");
+    product(&mut out[..130 * 8], &x, 130, Dense::new(&w[..8 * 384], 8, 384));
+    assert_eq!(left::kept(), kept);
+}
