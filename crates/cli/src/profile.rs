@@ -3,6 +3,7 @@
 use crate::table::table;
 use crate::text::{count, percent};
 use offshoot::core::profile::{self, Spent};
+use offshoot::train::page_faults;
 use std::time::{Duration, Instant};
 
 /// What was spent from the first step to the end of the last epoch.
@@ -10,22 +11,33 @@ pub(crate) struct Profile {
     begun: Instant,
     whole: Duration,
     spent: Vec<Spent>,
+    /// Page faults of the process, before and since.
+    faults: (Option<u64>, Option<u64>),
 }
 
 impl Profile {
     /// Measures from now on.
     pub(crate) fn start() -> Self {
         profile::start();
-        Self { begun: Instant::now(), whole: Duration::ZERO, spent: Vec::new() }
+        let faults = (page_faults(), None);
+        Self { begun: Instant::now(), whole: Duration::ZERO, spent: Vec::new(), faults }
     }
 
     /// Takes what was spent until now.
     pub(crate) fn read(&mut self) {
         (self.whole, self.spent) = (self.begun.elapsed(), profile::spent());
+        self.faults.1 = page_faults().zip(self.faults.0).map(|(now, before)| now - before);
     }
 
-    /// A row for each kind of work.
-    pub(crate) fn table(&self) -> String {
+    /// A row for each kind of work, and what the system had to do for memory.
+    pub(crate) fn report(&self) -> String {
+        match self.faults.1 {
+            Some(faults) => format!("{}\npage faults: {}", self.table(), count(faults as usize)),
+            None => self.table(),
+        }
+    }
+
+    fn table(&self) -> String {
         let inside: Duration = self.spent.iter().map(|spent| spent.time).sum();
         let row = |name: &str, time: Duration, calls: String, rate: String| {
             let share = percent(time.as_secs_f64() / self.whole.as_secs_f64().max(1e-9));

@@ -188,7 +188,7 @@ impl Drop for RunProgress {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
         if let Some(profile) = &self.profile {
-            self.console.say(&profile.table());
+            self.console.say(&profile.report());
         }
     }
 }

@@ -46,7 +46,7 @@ pub use frozen::{Cache, Depth, Limits, States};
 pub use inspect::{Share, language_model_shares, shares};
 pub use language_model::LanguageModel;
 pub use lm_run::{LmBriefing, LmPrepared, prepare_lm};
-pub use memory::{MemoryPlan, peak_rss};
+pub use memory::{MemoryPlan, page_faults, peak_rss};
 pub use merge::{MergedFolder, merge};
 pub use metrics::{Metrics, argmax, softmax};
 pub use prepare::{Briefing, encode, open_tokenizer, prepare, write_split};

@@ -9,5 +9,5 @@ mod probe;
 mod system;
 
 pub use plan::MemoryPlan;
-pub use system::peak_rss;
 pub(crate) use system::reset_peak_rss;
+pub use system::{page_faults, peak_rss};
