@@ -55,9 +55,11 @@ fn by_rows(comparison: &Comparison) -> Option<Figure> {
     let classes = comparison.has_classes();
     let mut plots = Vec::new();
     let mut ends: Vec<(&str, f64)> = Vec::new();
+    let mut range = (f64::INFINITY, f64::NEG_INFINITY);
     for row in comparison.rows.iter().filter(|row| row.error.is_none()) {
         let on = |&size: &usize| Some((size as f64, quality(comparison.on(&row.method, size)?)?.0));
         let points: Vec<(f64, f64)> = sizes.iter().filter_map(on).collect();
+        range = points.iter().fold(range, |(least, most), point| (point.1.min(least), point.1.max(most)));
         let recommended = comparison.recommended.as_deref() == Some(row.method.as_str());
         ends.extend(points.last().map(|&(_, end)| (row.method.as_str(), end)));
         plots.push(Plot::Line(
@@ -67,23 +69,17 @@ fn by_rows(comparison: &Comparison) -> Option<Figure> {
                 .with_stroke_width(if recommended { 2.5 } else { 1.5 }),
         ));
     }
-    plots.push(Plot::Scatter(
-        ScatterPlot::new()
-            .with_data(ends.iter().map(|&(_, end)| (last, end)))
-            .with_color(OTHER)
-            .with_size(4.0)
-            .with_labels(ends.iter().map(|&(method, _)| method))
-            .with_label_style(LabelStyle::Repel),
-    ));
-    let (what, axis) = if classes { ("Accuracy", "accuracy, %") } else { ("Loss", "loss") };
+    let axis = Reach::of(*sizes.first()? as f64, last);
+    plots.extend(names(ends, (last, axis.names), (range.1 - range.0).max(1e-3) / LINES));
+    let (what, unit) = if classes { ("Accuracy", "accuracy, %") } else { ("Loss", "loss") };
     let layout = Layout::auto_from_plots(&plots)
         .with_width(900.0)
         .with_height(430.0)
         .with_log_x()
-        .with_x_axis_max(1.6 * last)
+        .with_x_axis_max(axis.end)
         .with_x_tick_format(TickFormat::Custom(Arc::new(short)))
         .with_x_label("rows to train on")
-        .with_y_label(axis);
+        .with_y_label(unit);
     let name = "quality-rows".to_owned();
     let told = comparison.more_rows().map(|more| format!(" More rows: {more}.")).unwrap_or_default();
     Some(Figure {
@@ -94,6 +90,63 @@ fn by_rows(comparison: &Comparison) -> Option<Figure> {
             "Each part begins with the smaller ones. The recommended method is in colour.{told}"
         ),
     })
+}
+
+/// A logarithmic axis that leaves its last part to names.
+struct Reach {
+    /// Where names are centred.
+    names: f64,
+    end: f64,
+}
+
+impl Reach {
+    /// The part of the axis that lines take; it begins with a power of ten.
+    const LINES: f64 = 0.84;
+
+    /// For lines between two places.
+    fn of(first: f64, last: f64) -> Self {
+        let start = first.log10().floor();
+        let at = |part: f64| 10f64.powf(start + (last.log10() - start).max(0.1) * part / Self::LINES);
+        Self { names: at(0.5 + Self::LINES / 2.0), end: at(1.0) }
+    }
+}
+
+/// Lines of text that fit between the lowest and the highest point.
+const LINES: f64 = 22.0;
+
+/// The ends of lines at `last`, and names beside them at `place`, which are `gap` apart.
+fn names(mut ends: Vec<(&str, f64)>, (last, place): (f64, f64), gap: f64) -> [Plot; 2] {
+    ends.sort_by(|a, b| a.1.total_cmp(&b.1));
+    let heights: Vec<f64> = ends.iter().map(|&(_, end)| end).collect();
+    let apart = apart(&heights, gap);
+    let dots = ScatterPlot::new().with_data(heights.iter().map(|&end| (last, end)));
+    let names = ScatterPlot::new().with_data(apart.iter().map(|&height| (place, height)));
+    [
+        Plot::Scatter(dots.with_color(OTHER).with_size(4.0)),
+        Plot::Scatter(
+            names
+                .with_size(0.0)
+                .with_labels(ends.iter().map(|&(method, _)| method))
+                .with_label_style(LabelStyle::Exact),
+        ),
+    ]
+}
+
+/// Heights at least `gap` apart, in the order of `values`, which rise, and as near to them as can be: their squared
+/// distances are least. (Less `gap` a step they may only rise: isotonic regression, by pooling neighbours.)
+fn apart(values: &[f64], gap: f64) -> Vec<f64> {
+    let mut pools: Vec<(f64, usize)> = Vec::new();
+    for (i, value) in values.iter().enumerate() {
+        let mut pool = (value - gap * i as f64, 1);
+        while let Some(&(mean, count)) = pools.last().filter(|(mean, _)| *mean > pool.0) {
+            pools.pop();
+            let all = count + pool.1;
+            pool = ((mean * count as f64 + pool.0 * pool.1 as f64) / all as f64, all);
+        }
+        pools.push(pool);
+    }
+    let level = pools.iter().flat_map(|&(mean, count)| std::iter::repeat_n(mean, count));
+    level.enumerate().map(|(i, level)| level + gap * i as f64).collect()
 }
 
 /// What a method costs.
@@ -223,4 +276,36 @@ fn draw(name: &str, plots: Vec<Plot>, layout: Layout) -> String {
     // A drawing takes the width that it is given, and on one page with others its parts have names of their own.
     let svg = SvgBackend::new().render_scene(&scene).replacen(&size, &view, 1);
     svg.replace("id=\"", &format!("id=\"{name}-")).replace("url(#", &format!("url(#{name}-"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_apart_and_near_their_lines() {
+        for (values, gap, expected) in [
+            // There is room.
+            (vec![1.0, 5.0, 9.0], 2.0, vec![1.0, 5.0, 9.0]),
+            // Both give way.
+            (vec![4.0, 4.0], 2.0, vec![3.0, 5.0]),
+            // One is far from where the others crowd.
+            (vec![0.0, 10.0, 10.0, 11.0], 1.0, vec![0.0, 28.0 / 3.0, 31.0 / 3.0, 34.0 / 3.0]),
+            // What was pushed up meets the next one, and all three give way.
+            (vec![4.0, 4.0, 5.0], 2.0, vec![7.0 / 3.0, 13.0 / 3.0, 19.0 / 3.0]),
+        ] {
+            let found = apart(&values, gap);
+            let near = found.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-9);
+            assert!(near && found.len() == expected.len(), "{values:?}: {found:?}");
+        }
+        assert!(apart(&[], 2.0).is_empty());
+    }
+
+    #[test]
+    fn names_stand_behind_the_lines_on_the_axis() {
+        let reach = Reach::of(50.0, 2000.0);
+        assert!(reach.names > 2000.0 && reach.end > reach.names);
+        let share = (2000f64 / 10.0).log10() / (reach.end / 10.0).log10();
+        assert!((share - Reach::LINES).abs() < 1e-9);
+    }
 }
