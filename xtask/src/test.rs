@@ -7,7 +7,7 @@ use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context, Result};
 
-use crate::shell::{cargo, has_subcommand, root, run as execute, step};
+use crate::shell::{built, cargo, has_subcommand, program, root, run as execute, step};
 use crate::{assets, no_arguments};
 
 pub(crate) const HELP: &str =
@@ -23,15 +23,18 @@ pub(crate) fn run(args: &[String]) -> Result<ExitCode> {
     real_files();
     browser();
     check("doc tests", &["test", "--workspace", "--doc"])?;
-    check("golden cases", &GOLDEN)?;
+    step("golden cases", golden)?;
     tests()
 }
 
-const GOLDEN: [&str; 8] =
-    ["run", "--release", "-p", "offshoot-testing", "--bin", "golden", "--", "crates/testing/golden"];
-
 fn check(name: &str, args: &[&str]) -> Result<()> {
     step(name, || execute(cargo(args)))
+}
+
+/// With the whole workspace's features and not optimised further: nothing is compiled that the tests do not need.
+fn golden() -> Result<()> {
+    execute(cargo(&["build", "--workspace", "--bin", "golden"]))?;
+    execute(program(&built("debug", "golden").to_string_lossy(), &["crates/testing/golden"]))
 }
 
 fn docs() -> Result<()> {
