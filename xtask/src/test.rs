@@ -31,7 +31,7 @@ fn check(name: &str, args: &[&str]) -> Result<()> {
     step(name, || execute(cargo(args)))
 }
 
-/// With the whole workspace's features and not optimised further: nothing is compiled that the tests do not need.
+/// With the whole workspace's features and not optimised further: next to nothing is compiled that the tests do not need.
 fn golden() -> Result<()> {
     execute(cargo(&["build", "--workspace", "--bin", "golden"]))?;
     execute(program(&built("debug", "golden").to_string_lossy(), &["crates/testing/golden"]))

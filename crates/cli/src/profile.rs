@@ -11,27 +11,28 @@ pub(crate) struct Profile {
     begun: Instant,
     whole: Duration,
     spent: Vec<Spent>,
-    /// Page faults of the process, before and since.
-    faults: (Option<u64>, Option<u64>),
+    /// Page faults of the process before, and since.
+    faults_before: Option<u64>,
+    faults: Option<u64>,
 }
 
 impl Profile {
     /// Measures from now on.
     pub(crate) fn start() -> Self {
         profile::start();
-        let faults = (page_faults(), None);
-        Self { begun: Instant::now(), whole: Duration::ZERO, spent: Vec::new(), faults }
+        let (begun, faults_before) = (Instant::now(), page_faults());
+        Self { begun, whole: Duration::ZERO, spent: Vec::new(), faults_before, faults: None }
     }
 
     /// Takes what was spent until now.
     pub(crate) fn read(&mut self) {
         (self.whole, self.spent) = (self.begun.elapsed(), profile::spent());
-        self.faults.1 = page_faults().zip(self.faults.0).map(|(now, before)| now - before);
+        self.faults = page_faults().zip(self.faults_before).map(|(now, before)| now - before);
     }
 
     /// A row for each kind of work, and what the system had to do for memory.
     pub(crate) fn report(&self) -> String {
-        match self.faults.1 {
+        match self.faults {
             Some(faults) => format!("{}\npage faults: {}", self.table(), count(faults as usize)),
             None => self.table(),
         }

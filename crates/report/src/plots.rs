@@ -51,26 +51,18 @@ pub fn plots(comparison: &Comparison) -> Vec<Figure> {
 /// What each method reached on how many rows.
 fn by_rows(comparison: &Comparison) -> Option<Figure> {
     let sizes = comparison.sizes();
-    let last = *sizes.last()? as f64;
+    let (first, last) = (*sizes.first()? as f64, *sizes.last()? as f64);
     let classes = comparison.has_classes();
-    let mut plots = Vec::new();
-    let mut ends: Vec<(&str, f64)> = Vec::new();
-    let mut range = (f64::INFINITY, f64::NEG_INFINITY);
-    for row in comparison.rows.iter().filter(|row| row.error.is_none()) {
-        let on = |&size: &usize| Some((size as f64, quality(comparison.on(&row.method, size)?)?.0));
-        let points: Vec<(f64, f64)> = sizes.iter().filter_map(on).collect();
-        range = points.iter().fold(range, |(least, most), point| (point.1.min(least), point.1.max(most)));
-        let recommended = comparison.recommended.as_deref() == Some(row.method.as_str());
-        ends.extend(points.last().map(|&(_, end)| (row.method.as_str(), end)));
-        plots.push(Plot::Line(
-            LinePlot::new()
-                .with_data(points)
-                .with_color(if recommended { ACCENT } else { BARS })
-                .with_stroke_width(if recommended { 2.5 } else { 1.5 }),
-        ));
-    }
-    let axis = Reach::of(*sizes.first()? as f64, last);
-    plots.extend(names(ends, (last, axis.names), (range.1 - range.0).max(1e-3) / LINES));
+    let series: Vec<Series<'_>> = comparison
+        .rows
+        .iter()
+        .filter(|row| row.error.is_none())
+        .map(|row| Series::of(comparison, &row.method, &sizes))
+        .collect();
+    let axis = Reach::of(first, last);
+    let recommended = |series: &Series<'_>| comparison.recommended.as_deref() == Some(series.method);
+    let mut plots: Vec<Plot> = series.iter().map(|series| series.line(recommended(series))).collect();
+    plots.extend(names(&series, last, axis.names));
     let (what, unit) = if classes { ("Accuracy", "accuracy, %") } else { ("Loss", "loss") };
     let layout = Layout::auto_from_plots(&plots)
         .with_width(900.0)
@@ -92,6 +84,25 @@ fn by_rows(comparison: &Comparison) -> Option<Figure> {
     })
 }
 
+/// What a method reached, by rows to train on.
+struct Series<'a> {
+    method: &'a str,
+    points: Vec<(f64, f64)>,
+}
+
+impl<'a> Series<'a> {
+    fn of(comparison: &Comparison, method: &'a str, sizes: &[usize]) -> Self {
+        let on = |&size: &usize| Some((size as f64, quality(comparison.on(method, size)?)?.0));
+        Self { method, points: sizes.iter().filter_map(on).collect() }
+    }
+
+    fn line(&self, recommended: bool) -> Plot {
+        let (color, width) = if recommended { (ACCENT, 2.5) } else { (BARS, 1.5) };
+        let line = LinePlot::new().with_data(self.points.iter().copied());
+        Plot::Line(line.with_color(color).with_stroke_width(width))
+    }
+}
+
 /// A logarithmic axis that leaves its last part to names.
 struct Reach {
     /// Where names are centred.
@@ -100,25 +111,29 @@ struct Reach {
 }
 
 impl Reach {
-    /// The part of the axis that lines take; it begins with a power of ten.
-    const LINES: f64 = 0.84;
+    /// The part of the axis that the series take; it begins with a power of ten.
+    const SERIES: f64 = 0.84;
 
-    /// For lines between two places.
+    /// For series between two places.
     fn of(first: f64, last: f64) -> Self {
         let start = first.log10().floor();
-        let at = |part: f64| 10f64.powf(start + (last.log10() - start).max(0.1) * part / Self::LINES);
-        Self { names: at(0.5 + Self::LINES / 2.0), end: at(1.0) }
+        let at = |part: f64| 10f64.powf(start + (last.log10() - start).max(0.1) * part / Self::SERIES);
+        Self { names: at(0.5 + Self::SERIES / 2.0), end: at(1.0) }
     }
 }
 
-/// Lines of text that fit between the lowest and the highest point.
-const LINES: f64 = 22.0;
+/// Names that fit one below the other between the lowest and the highest point.
+const NAMES: f64 = 22.0;
 
-/// The ends of lines at `last`, and names beside them at `place`, which are `gap` apart.
-fn names(mut ends: Vec<(&str, f64)>, (last, place): (f64, f64), gap: f64) -> [Plot; 2] {
+/// The ends of the series at `last`, and the names beside them at `place`, none over another.
+fn names<'a>(series: &'a [Series<'_>], last: f64, place: f64) -> [Plot; 2] {
+    let end = |series: &'a Series<'_>| Some((series.method, series.points.last()?.1));
+    let mut ends: Vec<(&str, f64)> = series.iter().filter_map(end).collect();
     ends.sort_by(|a, b| a.1.total_cmp(&b.1));
+    let all = || series.iter().flat_map(|series| &series.points).map(|point| point.1);
+    let range = all().fold(f64::NEG_INFINITY, f64::max) - all().fold(f64::INFINITY, f64::min);
     let heights: Vec<f64> = ends.iter().map(|&(_, end)| end).collect();
-    let apart = apart(&heights, gap);
+    let apart = apart(&heights, range.max(1e-3) / NAMES);
     let dots = ScatterPlot::new().with_data(heights.iter().map(|&end| (last, end)));
     let names = ScatterPlot::new().with_data(apart.iter().map(|&height| (place, height)));
     [
@@ -306,6 +321,6 @@ mod tests {
         let reach = Reach::of(50.0, 2000.0);
         assert!(reach.names > 2000.0 && reach.end > reach.names);
         let share = (2000f64 / 10.0).log10() / (reach.end / 10.0).log10();
-        assert!((share - Reach::LINES).abs() < 1e-9);
+        assert!((share - Reach::SERIES).abs() < 1e-9);
     }
 }

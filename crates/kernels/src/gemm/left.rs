@@ -48,8 +48,7 @@ impl<'a> Left<'a> {
     }
 }
 
-/// Memory for a matrix in strips, kept by the thread for its next product.
-#[derive(Default)]
+/// Memory for a matrix in strips: lent by the thread, which keeps it for its next product.
 pub(super) struct Packed {
     data: Vec<f32>,
 }
@@ -61,29 +60,25 @@ thread_local! {
 /// Values that this thread keeps room for.
 #[cfg(test)]
 pub(super) fn kept() -> usize {
-    let data = KEPT.take();
-    let len = data.len();
-    KEPT.set(data);
-    len
+    Packed::new().data.len()
 }
 
 impl Packed {
+    /// What the thread keeps, or nothing yet.
+    pub(super) fn new() -> Self {
+        Self { data: KEPT.take() }
+    }
+
     /// Lays a matrix out in strips `[strips, depth, rows of a strip]`, as the innermost loop reads it: one
     /// after the other.
     pub(super) fn pack<'a>(&'a mut self, left: Left<'a>, rows: usize, depth: usize) -> Left<'a> {
-        if self.data.is_empty() {
-            self.data = KEPT.take();
-        }
         pulp::Arch::new().dispatch(Pack { data: &mut self.data, left, rows, depth })
     }
 }
 
 impl Drop for Packed {
     fn drop(&mut self) {
-        // A product that laid out nothing has nothing to keep, and must not lose what another one left.
-        if !self.data.is_empty() {
-            KEPT.set(std::mem::take(&mut self.data));
-        }
+        KEPT.set(std::mem::take(&mut self.data));
     }
 }
 

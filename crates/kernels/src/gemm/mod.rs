@@ -225,7 +225,7 @@ fn run<W: Source>(
     let wide = task_width(width, if side == Side::Straight { right.grain() } else { 1 });
     let deep = (TILE_ELEMENTS / wide).min(PIECE);
     let tasks = tasks(rows, pieces(0..width, wide));
-    let mut packed = Packed::default();
+    let mut packed = Packed::new();
     for depth in pieces(0..depth, PACKED_DEPTH) {
         let mut left = left.from(depth.start);
         if width >= WORTH_PACKING {
