@@ -35,15 +35,30 @@ pub(crate) fn table(comparison: &Comparison) -> String {
 
 /// What each method reached on parts of the training rows, and on all of them; none where there was no part.
 pub(crate) fn parts(comparison: &Comparison) -> Option<String> {
-    let sizes = comparison.sizes();
-    let (header, rows) = (sizes.first().map(|_| sizes.iter().map(|rows| count(*rows)))?, &comparison.rows);
-    let header: Vec<String> = std::iter::once("method".to_owned()).chain(header).collect();
+    by_size(comparison, &comparison.sizes(), Comparison::on)
+}
+
+/// What each method reached at the sizes at which they train as much as each other; none where there was no such.
+pub(crate) fn sized(comparison: &Comparison) -> Option<String> {
+    by_size(comparison, &comparison.budgets(), Comparison::sized_to)
+}
+
+/// A column for each size, a row for each method that was run `at` any.
+fn by_size(
+    comparison: &Comparison,
+    sizes: &[usize],
+    at: for<'a> fn(&'a Comparison, &str, usize) -> Option<&'a RunReport>,
+) -> Option<String> {
+    sizes.first()?;
     let cells = |row: &RunReport| {
-        let on = |size: &usize| comparison.on(&row.method, *size).map_or_else(String::new, quality);
-        std::iter::once(row.method.clone()).chain(sizes.iter().map(on)).collect::<Vec<_>>()
+        let cell = |&size: &usize| at(comparison, &row.method, size).map_or_else(String::new, quality);
+        std::iter::once(row.method.clone()).chain(sizes.iter().map(cell)).collect::<Vec<_>>()
     };
+    let header: Vec<String> =
+        std::iter::once("method".to_owned()).chain(sizes.iter().map(|&size| count(size))).collect();
     let header: Vec<&str> = header.iter().map(String::as_str).collect();
-    Some(table::table(&header, rows.iter().filter(|row| row.error.is_none()).map(cells), 1))
+    let ran = |row: &&RunReport| sizes.iter().any(|&size| at(comparison, &row.method, size).is_some());
+    Some(table::table(&header, comparison.rows.iter().filter(ran).map(cells), 1))
 }
 
 /// The table with what was generated.

@@ -139,6 +139,7 @@ pub fn forward(backbone: &dyn Backbone, pass: &mut Pass<'_>) -> Result<Tensor> {
         Some(known) => (known.blocks, replay(known, pass)?),
         None => (0, backbone.embed(pass)?),
     };
+    x.device().begin(pass.layout().rows());
     for layer in known..backbone.shape().layers {
         pass.cut();
         let y = backbone.block(layer, &x, pass)?;

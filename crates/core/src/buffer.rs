@@ -3,7 +3,7 @@
 
 use crate::PoolStats;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// A run of `f32` values that returns to its pool when dropped.
@@ -37,7 +37,7 @@ impl Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        self.pool.used.fetch_sub((self.data.len() * size_of::<f32>()) as u64, Ordering::Relaxed);
+        self.pool.used.fetch_sub(bytes(size_class(self.len)), Ordering::Relaxed);
         self.pool.give_back(std::mem::take(&mut self.data));
     }
 }
@@ -53,17 +53,50 @@ pub(crate) struct Pool {
     used: AtomicU64,
     most_used: AtomicU64,
     tight: AtomicBool,
+    /// Rows of the batch at hand, and of a batch that is as large as any.
+    rows: AtomicUsize,
+    most_rows: AtomicUsize,
 }
 
 impl Pool {
     /// A buffer of `len` values whose contents are unspecified (those of its last user).
     pub(crate) fn take(pool: &Arc<Self>, len: usize) -> Buffer {
-        let class = size_class(len);
+        Self::take_of(pool, len, pool.room(len))
+    }
+
+    /// The same in a buffer that has room for more, if `room` is more.
+    pub(crate) fn take_of(pool: &Arc<Self>, len: usize, room: usize) -> Buffer {
+        let class = size_class(room.max(len));
         let data = pool.reuse(class).unwrap_or_else(|| pool.allocate(class));
-        let bytes = (data.len() * size_of::<f32>()) as u64;
+        let bytes = bytes(size_class(len));
         let used = pool.used.fetch_add(bytes, Ordering::Relaxed) + bytes;
         pool.most_used.fetch_max(used, Ordering::Relaxed);
         Buffer { data, len, pool: Arc::clone(pool) }
+    }
+
+    /// What follows is computed for a batch of so many rows. Where no batch was as large, the buffers there are too
+    /// small, and the free ones go.
+    pub(crate) fn begin(&self, rows: usize) {
+        self.rows.store(rows, Ordering::Relaxed);
+        let most = rows.next_multiple_of(ROWS);
+        if self.most_rows.fetch_max(most, Ordering::Relaxed) < most {
+            self.drop_all_free();
+        }
+    }
+
+    /// Rows of a batch that is as large as any so far.
+    pub(crate) fn most_rows(&self) -> usize {
+        self.most_rows.load(Ordering::Relaxed)
+    }
+
+    /// What a buffer of `len` values is made for. One with values for each row of the batch is made for the largest
+    /// batch, so that batches of all lengths find theirs among the same buffers; memory that nobody writes to
+    /// is not taken.
+    fn room(&self, len: usize) -> usize {
+        let (rows, most) = (self.rows.load(Ordering::Relaxed), self.most_rows());
+        let of_rows = rows > 0 && len.is_multiple_of(rows);
+        // Much smaller batches use so little that it does not matter.
+        if of_rows && most <= 4 * rows { len / rows * most } else { len }
     }
 
     /// The smallest free buffer that fits and wastes little of itself.
@@ -85,7 +118,7 @@ impl Pool {
     /// Whether a new buffer is no more than is to be held: little more than was ever in use.
     fn has_room(&self, class: usize) -> bool {
         let most = self.most_used.load(Ordering::Relaxed);
-        let held = self.held_bytes.load(Ordering::Relaxed) + (class * size_of::<f32>()) as u64;
+        let held = self.held_bytes.load(Ordering::Relaxed) + bytes(class);
         held <= most + most / self.waste().held
     }
 
@@ -95,7 +128,7 @@ impl Pool {
         if !self.has_room(class) {
             self.drop_free(class);
         }
-        let bytes = (class * size_of::<f32>()) as u64;
+        let bytes = bytes(class);
         self.fresh.fetch_add(1, Ordering::Relaxed);
         self.fresh_bytes.fetch_add(bytes, Ordering::Relaxed);
         self.held_bytes.fetch_add(bytes, Ordering::Relaxed);
@@ -111,7 +144,7 @@ impl Pool {
             let Some(found) = below.or_else(|| free.keys().next_back().copied()) else { break };
             dropped += pop(&mut free, found).map_or(0, |data| data.len());
         }
-        self.held_bytes.fetch_sub((dropped * size_of::<f32>()) as u64, Ordering::Relaxed);
+        self.held_bytes.fetch_sub(bytes(dropped), Ordering::Relaxed);
     }
 
     fn give_back(&self, data: Vec<f32>) {
@@ -121,11 +154,16 @@ impl Pool {
         }
     }
 
-    /// Frees what nobody uses.
+    /// Frees what nobody uses, and forgets how large batches were.
     pub(crate) fn shrink(&self) {
+        self.most_rows.store(0, Ordering::Relaxed);
+        self.drop_all_free();
+    }
+
+    fn drop_all_free(&self) {
         let free = std::mem::take(&mut *self.free.lock().unwrap_or_else(PoisonError::into_inner));
         let floats: usize = free.iter().map(|(class, list)| class * list.len()).sum();
-        self.held_bytes.fetch_sub((floats * size_of::<f32>()) as u64, Ordering::Relaxed);
+        self.held_bytes.fetch_sub(bytes(floats), Ordering::Relaxed);
     }
 
     pub(crate) fn stats(&self) -> PoolStats {
@@ -159,6 +197,9 @@ const LOOSE: Waste = Waste { buffer: 1, held: 4 };
 /// Memory is scarce.
 const TIGHT: Waste = Waste { buffer: 4, held: 8 };
 
+/// The largest batch's rows are rounded up to a multiple of this: it seldom grows.
+const ROWS: usize = 64;
+
 /// Takes a free buffer of a class.
 fn pop(free: &mut BTreeMap<usize, Vec<Vec<f32>>>, class: usize) -> Option<Vec<f32>> {
     let list = free.get_mut(&class)?;
@@ -167,6 +208,11 @@ fn pop(free: &mut BTreeMap<usize, Vec<Vec<f32>>>, class: usize) -> Option<Vec<f3
         free.remove(&class);
     }
     data
+}
+
+/// Bytes of so many values.
+fn bytes(values: usize) -> u64 {
+    (values * size_of::<f32>()) as u64
 }
 
 /// Rounds up to one of eight steps per power of two, so that batches of nearly the same length share buffers.
@@ -206,6 +252,25 @@ mod tests {
         drop(held);
         pool.shrink();
         assert_eq!(pool.stats().held_bytes, 0);
+    }
+
+    #[test]
+    fn batches_of_all_lengths_use_the_buffers_of_the_largest() {
+        let pool = Arc::new(Pool::default());
+        let step = |rows: usize| {
+            pool.begin(rows);
+            drop([64, 192, 192, 1536].map(|cols| Pool::take(&pool, cols * rows)));
+            drop(Pool::take_of(&pool, 77 * rows / 2, 77 * pool.most_rows()));
+            pool.stats().allocations
+        };
+        let first = step(500);
+        assert!(
+            [130, 257, 512, 499, 300].iter().all(|&rows| step(rows) == first),
+            "rounded up, 500 rows are 512"
+        );
+        let held = pool.stats().held_bytes;
+        assert!(step(513) > first, "no buffer was as large");
+        assert!(pool.stats().held_bytes < held * 5 / 4, "the smaller ones are gone");
     }
 
     #[test]

@@ -53,6 +53,22 @@ impl Device {
         offshoot_kernels::memory::trim();
     }
 
+    /// Says of how many rows the batch is that comes next: what is computed for each row of it will use the buffers of
+    /// the largest batch so far. [`forward`](crate::forward) says so itself.
+    pub fn begin(&self, rows: usize) {
+        self.pool.begin(rows);
+    }
+
+    /// Rows of a batch that is as large as any so far.
+    pub(crate) fn most_rows(&self) -> usize {
+        self.pool.most_rows()
+    }
+
+    /// `len` values in a buffer that is made for `room`, if that is more.
+    pub(crate) fn take_of(&self, len: usize, room: usize) -> Buffer {
+        Pool::take_of(&self.pool, len, room)
+    }
+
     /// `len` values of unspecified content.
     pub(crate) fn take(&self, len: usize) -> Buffer {
         Pool::take(&self.pool, len)

@@ -65,6 +65,7 @@ impl Model {
             end - length..end
         };
         let sequences: Vec<Range<usize>> = lengths.iter().map(&mut place).collect();
+        self.device.begin(end);
         let tokens = rng.normal_tensor(&self.device, &[end, HIDDEN], 1.0);
         let tape = Tape::new();
         let loss = self.loss(&tape, &tokens, &sequences).unwrap();

@@ -172,6 +172,28 @@ impl MethodConfig {
         Ok(key != "method" && complete.get(key).is_some())
     }
 
+    /// How large the method is: the setting that decides how much it trains (a rank, virtual tokens or a width).
+    /// None where no such setting is set, or none can be.
+    pub fn size(&self) -> Option<usize> {
+        let settings = serde_json::to_value(self).ok()?;
+        SIZES.iter().find_map(|&size| settings.get(size)?.as_u64()?.try_into().ok())
+    }
+
+    /// The method at another [size](Self::size). The scale of a low-rank update, alpha / rank, stays what it is.
+    ///
+    /// # Errors
+    /// If the method has no size.
+    pub fn resized(&self, size: usize) -> Result<Self> {
+        let mut settings = serde_json::to_value(self).map_err(json_error)?;
+        let own = SIZES.iter().find_map(|&name| Some((name, settings.get(name)?.as_f64()?)));
+        let (name, own) = own.ok_or_else(|| no_size(self.info().name))?;
+        settings[name] = size.into();
+        if let Some(alpha) = settings.get("alpha").and_then(serde_json::Value::as_f64) {
+            settings["alpha"] = (alpha * size as f64 / own.max(1.0)).into();
+        }
+        serde_json::from_value(settings).map_err(json_error)
+    }
+
     /// How the method with these settings is written to disk.
     pub fn saves(&self) -> Saves {
         self.method().saves().unwrap_or(self.info().saves)
@@ -203,6 +225,13 @@ impl MethodConfig {
     pub fn build(&self, target: &mut Target<'_>) -> Result<Box<dyn Adapter>> {
         self.method().build(target)
     }
+}
+
+/// Settings that are the size of a method which has them.
+const SIZES: [&str; 3] = ["rank", "tokens", "width"];
+
+fn no_size(name: &str) -> offshoot_core::Error {
+    offshoot_core::Error::invalid(format!("`{name}` has no rank, virtual tokens or width to size it by"))
 }
 
 fn default_settings(name: &str) -> Result<serde_json::Value> {

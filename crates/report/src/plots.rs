@@ -44,56 +44,75 @@ pub fn plots(comparison: &Comparison) -> Vec<Figure> {
         Cost { name: "memory", axis: "peak memory, MB", of: |row| Some(row.peak_rss_bytes? as f64 / 1e6) },
     ];
     let against = costs.iter().filter_map(|cost| against(comparison, cost));
-    let rows = by_rows(comparison);
-    against.chain(rows).chain(comparison.rows.iter().filter_map(learning)).collect()
+    let sizes = [by_rows(comparison), by_values(comparison)];
+    against.chain(sizes.into_iter().flatten()).chain(comparison.rows.iter().filter_map(learning)).collect()
 }
 
 /// What each method reached on how many rows.
 fn by_rows(comparison: &Comparison) -> Option<Figure> {
     let sizes = comparison.sizes();
-    let (first, last) = (*sizes.first()? as f64, *sizes.last()? as f64);
-    let classes = comparison.has_classes();
-    let series: Vec<Series<'_>> = comparison
-        .rows
-        .iter()
-        .filter(|row| row.error.is_none())
-        .map(|row| Series::of(comparison, &row.method, &sizes))
-        .collect();
-    let axis = Reach::of(first, last);
+    let of =
+        |method: &str| sizes.iter().filter_map(|&size| Some((size, comparison.on(method, size)?))).collect();
+    let figure = curves(comparison, ("quality-rows", "rows to train on"), of)?;
+    let told = comparison.more_rows().map(|more| format!(" More rows: {more}.")).unwrap_or_default();
+    let caption = format!("Each part begins with the smaller ones. {}{told}", figure.caption);
+    Some(Figure { caption, ..figure })
+}
+
+/// What each method reached with how many trained values.
+fn by_values(comparison: &Comparison) -> Option<Figure> {
+    let of = |method: &str| {
+        comparison.by_values(method).into_iter().map(|row| (row.trainable_parameters, row)).collect()
+    };
+    let figure = curves(comparison, ("quality-values", "trained values, one method at several sizes"), of)?;
+    let caption = format!("Each method was made as large as the others. {}", figure.caption);
+    Some(Figure { caption, ..figure })
+}
+
+/// Runs of one method, each with the size that it was run at.
+type Sized<'a> = Vec<(usize, &'a RunReport)>;
+
+/// Quality by size, a line for each method that was run at several.
+fn curves<'a>(
+    comparison: &'a Comparison,
+    (name, axis): (&str, &str),
+    of: impl Fn(&'a str) -> Sized<'a>,
+) -> Option<Figure> {
+    let all = comparison.rows.iter().filter(|row| row.error.is_none());
+    let series: Vec<Series<'_>> = all.filter_map(|row| Series::of(&row.method, &of(&row.method))).collect();
+    let reach = Reach::over(&series)?;
     let recommended = |series: &Series<'_>| comparison.recommended.as_deref() == Some(series.method);
     let mut plots: Vec<Plot> = series.iter().map(|series| series.line(recommended(series))).collect();
-    plots.extend(names(&series, last, axis.names));
-    let (what, unit) = if classes { ("Accuracy", "accuracy, %") } else { ("Loss", "loss") };
+    plots.extend(names(&series, reach.names));
+    let (what, unit) = if comparison.has_classes() { ("Accuracy", "accuracy, %") } else { ("Loss", "loss") };
     let layout = Layout::auto_from_plots(&plots)
         .with_width(900.0)
         .with_height(430.0)
         .with_log_x()
-        .with_x_axis_max(axis.end)
+        .with_x_axis_max(reach.end)
         .with_x_tick_format(TickFormat::Custom(Arc::new(short)))
-        .with_x_label("rows to train on")
+        .with_x_label(axis)
         .with_y_label(unit);
-    let name = "quality-rows".to_owned();
-    let told = comparison.more_rows().map(|more| format!(" More rows: {more}.")).unwrap_or_default();
     Some(Figure {
-        svg: draw(&name, plots, layout),
-        name,
-        title: format!("{what} against rows to train on"),
-        caption: format!(
-            "Each part begins with the smaller ones. The recommended method is in colour.{told}"
-        ),
+        svg: draw(name, plots, layout),
+        name: name.to_owned(),
+        title: format!("{what} against {axis}"),
+        caption: "The recommended method is in colour.".to_owned(),
     })
 }
 
-/// What a method reached, by rows to train on.
+/// What a method reached, by size.
 struct Series<'a> {
     method: &'a str,
     points: Vec<(f64, f64)>,
 }
 
 impl<'a> Series<'a> {
-    fn of(comparison: &Comparison, method: &'a str, sizes: &[usize]) -> Self {
-        let on = |&size: &usize| Some((size as f64, quality(comparison.on(method, size)?)?.0));
-        Self { method, points: sizes.iter().filter_map(on).collect() }
+    /// None where nothing was reached.
+    fn of(method: &'a str, sized: &Sized<'_>) -> Option<Self> {
+        let point = |(size, row): &(usize, &RunReport)| Some((*size as f64, quality(row)?.0));
+        let points: Vec<(f64, f64)> = sized.iter().filter_map(point).collect();
+        (!points.is_empty()).then_some(Self { method, points })
     }
 
     fn line(&self, recommended: bool) -> Plot {
@@ -111,6 +130,13 @@ struct Reach {
 }
 
 impl Reach {
+    /// For all points of some series; none if there is none.
+    fn over(series: &[Series<'_>]) -> Option<Self> {
+        let sizes = || series.iter().flat_map(|series| &series.points).map(|point| point.0);
+        let first = sizes().reduce(f64::min)?;
+        Some(Self::of(first, sizes().fold(first, f64::max)))
+    }
+
     /// The part of the axis that the series take; it begins with a power of ten.
     const SERIES: f64 = 0.84;
 
@@ -125,16 +151,16 @@ impl Reach {
 /// Names that fit one below the other between the lowest and the highest point.
 const NAMES: f64 = 22.0;
 
-/// The ends of the series at `last`, and the names beside them at `place`, none over another.
-fn names<'a>(series: &'a [Series<'_>], last: f64, place: f64) -> [Plot; 2] {
-    let end = |series: &'a Series<'_>| Some((series.method, series.points.last()?.1));
-    let mut ends: Vec<(&str, f64)> = series.iter().filter_map(end).collect();
-    ends.sort_by(|a, b| a.1.total_cmp(&b.1));
+/// The ends of the series, and the names beside them at `place`, none over another.
+fn names<'a>(series: &'a [Series<'_>], place: f64) -> [Plot; 2] {
+    let end = |series: &'a Series<'_>| Some((series.method, *series.points.last()?));
+    let mut ends: Vec<(&str, (f64, f64))> = series.iter().filter_map(end).collect();
+    ends.sort_by(|a, b| a.1.1.total_cmp(&b.1.1));
     let all = || series.iter().flat_map(|series| &series.points).map(|point| point.1);
     let range = all().fold(f64::NEG_INFINITY, f64::max) - all().fold(f64::INFINITY, f64::min);
-    let heights: Vec<f64> = ends.iter().map(|&(_, end)| end).collect();
+    let heights: Vec<f64> = ends.iter().map(|&(_, end)| end.1).collect();
     let apart = apart(&heights, range.max(1e-3) / NAMES);
-    let dots = ScatterPlot::new().with_data(heights.iter().map(|&end| (last, end)));
+    let dots = ScatterPlot::new().with_data(ends.iter().map(|&(_, end)| end));
     let names = ScatterPlot::new().with_data(apart.iter().map(|&height| (place, height)));
     [
         Plot::Scatter(dots.with_color(OTHER).with_size(4.0)),

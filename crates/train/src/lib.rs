@@ -37,7 +37,7 @@ mod trainer;
 mod written;
 
 pub use classifier::Classifier;
-pub use compare::{CompareSettings, Ground, Trial, Tuned, Watcher, compare};
+pub use compare::{CompareSettings, Ground, Round, Trial, Tuned, Watcher, compare};
 pub use embed::{Embedded, Embedder, Shard};
 pub use error::{Error, Result};
 pub use export::export_gguf;

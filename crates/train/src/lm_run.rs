@@ -218,8 +218,7 @@ impl LmPrepared {
     ) -> Result<Outcome> {
         if grown.method.saves() != Saves::Prompt {
             let (train_rows, validation) = (settings.part(&self.train), &self.validation);
-            let name = grown.method.info().name;
-            let snapshots = self.snapshots.as_ref().map(|all| all.of(name, settings));
+            let snapshots = self.snapshots.as_ref().map(|all| all.of(&grown.method, settings));
             let given =
                 Given { train: train_rows, validation, states: Some(&self.states), snapshots, stop: None };
             return train(grown, given, settings, watch);

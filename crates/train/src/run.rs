@@ -140,8 +140,7 @@ impl Prepared {
             }
             _ => {
                 let (train_rows, validation) = (settings.part(&self.train), &self.validation);
-                let name = classifier.method.info().name;
-                let snapshots = self.snapshots.as_ref().map(|all| all.of(name, settings));
+                let snapshots = self.snapshots.as_ref().map(|all| all.of(&classifier.method, settings));
                 let given = Given {
                     train: train_rows,
                     validation,

@@ -17,9 +17,10 @@ use anyhow::{Error, Result, bail};
 use indicatif::ProgressBar;
 use offshoot::methods::{MethodConfig, Saves};
 use offshoot::models::Task;
+use offshoot::train::data::Amount;
 use offshoot::train::data::instruct::Layout;
 use offshoot::train::{
-    self, CompareSettings, Comparison, Event, Ground, Limits, LmPrepared, Prepared, Recipe, RunReport,
+    self, CompareSettings, Comparison, Event, Ground, Limits, LmPrepared, Prepared, Recipe, Round, RunReport,
     States, Track, TrainSettings, Tuned, Watcher, XgboostLibrary,
 };
 use std::path::{Path, PathBuf};
@@ -29,6 +30,7 @@ const EXAMPLE: &str = "Examples:
   offshoot compare reviews.csv --model ./my-bert --methods lora,head --train 2000 --test 500 --seeds 0,1,2
   offshoot compare reviews.csv --model ./my-bert --seeds 0,1,2 --budget 30m
   offshoot compare reviews.csv --model ./my-bert --methods lora,features --train-sizes 100,300,1000
+  offshoot compare reviews.csv --model ./my-bert --methods lora,prefix,houlsby --parameters 0.1%,1%,3%
   offshoot compare alpaca.json --task language-model --model ./SmolLM2-135M-Instruct --methods lora,in-context \
     --generate 50";
 
@@ -71,6 +73,11 @@ pub(crate) struct Args {
     #[arg(long, value_delimiter = ',', value_name = "ROWS,...", help_heading = "Training")]
     train_sizes: Vec<usize>,
 
+    /// Also make each method as large (rank, virtual tokens, width) as trains about so many values, or such a share
+    /// of the model's, as in 0.1%,1%,3%
+    #[arg(long, value_delimiter = ',', value_name = "VALUES,...", help_heading = "Training")]
+    parameters: Vec<Amount>,
+
     /// The time that all of it may take, as in 15m: fewer seeds, and then the least promising methods, are left
     /// out
     #[arg(long, value_name = "TIME", value_parser = parse_seconds, help_heading = "Training")]
@@ -85,6 +92,9 @@ impl Args {
         compare.tune &= !self.no_tune;
         if !self.train_sizes.is_empty() {
             compare.train_sizes.clone_from(&self.train_sizes);
+        }
+        if !self.parameters.is_empty() {
+            compare.parameters.clone_from(&self.parameters);
         }
         compare.budget = self.budget.or(compare.budget);
     }
@@ -110,12 +120,7 @@ fn compare(args: &Args, session: &Session) -> Result<()> {
         ));
     }
     args.change(&mut recipe.compare);
-    if recipe.compare.budget.is_some() && !recipe.compare.train_sizes.is_empty() {
-        bail!(Usage("--budget plans for one number of rows: leave --train-sizes out".into()));
-    }
-    if recipe.compare.train_sizes.contains(&0) {
-        bail!(Usage("--train-sizes are numbers of rows, from 1".into()));
-    }
+    check(&recipe.compare)?;
     let output = OutputFolder::ready(&args.output)?;
     if recipe.task == Task::LanguageModel {
         return compare_text(args, recipe, chosen, &output, session);
@@ -137,6 +142,18 @@ fn compare(args: &Args, session: &Session) -> Result<()> {
     output.write("recipe.toml", &recipe.to_toml()?)?;
     prepared.snapshots = Some(unfinished.snapshots.clone());
     run_all(args, (&unfinished, &output), &prepared, &recipe, session)
+}
+
+fn check(compare: &CompareSettings) -> Result<()> {
+    let more =
+        [("--train-sizes", compare.train_sizes.is_empty()), ("--parameters", compare.parameters.is_empty())];
+    if let Some((flag, _)) = more.iter().find(|(_, none)| compare.budget.is_some() && !none) {
+        bail!(Usage(format!("--budget plans one run of each method and seed: leave {flag} out")));
+    }
+    if compare.train_sizes.contains(&0) {
+        bail!(Usage("--train-sizes are numbers of rows, from 1".into()));
+    }
+    Ok(())
 }
 
 /// The comparison on a language model.
@@ -188,7 +205,7 @@ fn run_all<P: Keep>(
     session: &Session,
 ) -> Result<()> {
     let seeds = recipe.compare.seeds(&recipe.train);
-    let parts = recipe.compare.parts(&recipe.train, prepared.train_rows().len());
+    let rounds = 1 + recipe.compare.rounds(prepared, &recipe.train).len();
     let mut show = Show {
         console: &session.console,
         prepared,
@@ -197,7 +214,7 @@ fn run_all<P: Keep>(
         seeds: &seeds,
         tensorboard: args.run.tensorboard,
         resume: args.unfinished.resume,
-        runs: progress::runs(&session.console, recipe.methods.len() * seeds.len() * (1 + parts.len())),
+        runs: progress::runs(&session.console, recipe.methods.len() * seeds.len() * rounds),
         run: None,
     };
     let mut comparison = train::compare(prepared, &recipe.methods, &recipe.train, &recipe.compare, &mut show);
@@ -283,6 +300,9 @@ fn conclude(comparison: &Comparison, output: &OutputFolder, task: Task, session:
     if let Some(table) = results::parts(comparison) {
         console.show(&format!("\nOn fewer rows to train on:\n{table}"))?;
     }
+    if let Some(table) = results::sized(comparison) {
+        console.show(&format!("\nAs large as each other, by the number of values trained:\n{table}"))?;
+    }
     for (row, error) in comparison.rows.iter().filter_map(|row| Some((row, row.error.as_ref()?))) {
         console.show(&format!("\n{} failed: {error}", row.method))?;
     }
@@ -323,11 +343,11 @@ struct Show<'a, P> {
 }
 
 impl<P> Show<'_, P> {
-    /// `lora`, and on a part of the rows its size, and with several seeds also which.
-    fn name(&self, method: &str, settings: &TrainSettings) -> String {
-        let part = settings.rows.map_or_else(String::new, |rows| format!(", {rows} rows"));
+    /// `lora`, after the first round what it is about, and with several seeds also which.
+    fn name(&self, method: &str, settings: &TrainSettings, round: Round) -> String {
+        let round = if round == Round::Whole { String::new() } else { format!(" {round}") };
         let seed = if self.seeds.len() == 1 { String::new() } else { format!(", seed {}", settings.seed) };
-        format!("{method}{part}{seed}")
+        format!("{method}{round}{seed}")
     }
 
     /// The first seed's files have the method's name alone.
@@ -348,11 +368,10 @@ impl<P: Keep> Watcher<P::Grown> for Show<'_, P> {
         self.console.say(&format!("within the time: {seeds} of each method, left out: {out}"));
     }
 
-    fn begin(&mut self, method: &MethodConfig, settings: &TrainSettings) {
-        let name = self.name(method.info().name, settings);
+    fn begin(&mut self, method: &MethodConfig, settings: &TrainSettings, round: Round) {
+        let name = self.name(method.info().name, settings, round);
         let run = RunProgress::new(self.console, name, self.recipe.train.epochs, false);
-        let part = settings.rows.map_or_else(String::new, |rows| format!("-rows{rows}"));
-        let run_name = self.run_name(&format!("{}{part}", method.info().name), settings.seed);
+        let run_name = self.run_name(&format!("{}{}", method.info().name, round.suffix()), settings.seed);
         let logs = self.output.path().join("logs").join(run_name);
         self.run = Some(match Track::open(&logs, self.tensorboard, self.resume) {
             Ok(track) => run.tracked(track),
@@ -375,11 +394,11 @@ impl<P: Keep> Watcher<P::Grown> for Show<'_, P> {
         self.prepared.save(&folder, grown, self.recipe)
     }
 
-    fn row(&mut self, row: &RunReport, part: Option<usize>) {
+    fn row(&mut self, row: &RunReport, round: Round) {
         self.run = None;
         self.runs.inc(self.seeds.len() as u64);
-        let on = part.map_or_else(String::new, |rows| format!("on {rows} rows: "));
-        self.console.say(&format!("{on}{}", results::line(row, self.console.is_live())));
+        let round = if round == Round::Whole { String::new() } else { format!("{round}: ") };
+        self.console.say(&format!("{round}{}", results::line(row, self.console.is_live())));
     }
 }
 

@@ -81,6 +81,44 @@ fn a_comparison_says_what_more_rows_buy() {
 }
 
 #[test]
+fn methods_are_compared_at_the_same_number_of_trained_values() {
+    let place = Place::new();
+    std::fs::write(place.path("more.csv"), place::rows(60)).unwrap();
+    let compare = "compare more.csv --model model --threads 1 --batch 3 --epochs 1 --no-tune";
+    let methods = "--methods features,bitfit,prompt,lora,houlsby";
+    let ran = place.run(&format!("{compare} {methods} --parameters 300,10% --output sized --json")).ok();
+    let report = ran.json();
+    let sized = report["sized"].as_array().unwrap();
+    let failed: Vec<&str> = sized
+        .iter()
+        .filter(|row| row.get("error").is_some())
+        .map(|row| row["method"].as_str().unwrap())
+        .collect();
+    for row in sized.iter().filter(|row| row.get("error").is_none()) {
+        let number = |key: &str| row[key].as_u64().unwrap() as f64;
+        let off = number("trainable_parameters") / number("sized_to");
+        assert!((0.8..=1.25).contains(&off), "{row}");
+        assert!(row["test"]["accuracy"].is_number(), "{row}");
+    }
+    let names: Vec<&str> = sized.iter().map(|row| row["method"].as_str().unwrap()).collect();
+    assert_eq!(names, ["prompt", "lora", "houlsby", "prompt", "lora", "houlsby"], "those that have a size");
+    assert!(failed.len() < 4, "{report}");
+    for row in sized.iter().filter(|row| row.get("error").is_some()) {
+        assert!(row["error"].as_str().unwrap().contains(row["method"].as_str().unwrap()), "{row}");
+    }
+    let budget = sized[4]["sized_to"].as_u64().unwrap();
+    assert!(place.path(&format!("sized/logs/lora-values{budget}/log.jsonl")).exists());
+    assert!(!place.path(&format!("sized/adapters/lora-values{budget}")).exists(), "its own size is kept");
+    assert!(place.read("sized/report.html").contains("one method at several sizes"));
+    let table = place.run(&format!("{compare} --methods lora --parameters 10% --output table")).ok().stdout;
+    assert!(table.contains("As large as each other"), "{table}");
+    let bad = place.run(&format!("{compare} --parameters 1%,much --output bad"));
+    bad.fails(2, &["much", "a count (2000) or a share (0.8 or 80%)"]);
+    let both = place.run("compare more.csv --model model --budget 1m --parameters 1% --output both");
+    both.fails(2, &["--parameters"]);
+}
+
+#[test]
 fn a_run_leaves_a_log_that_tensorboard_reads() {
     let place = Place::new();
     place.train("--epochs 3 --validation 10 --tensorboard --output out").ok();

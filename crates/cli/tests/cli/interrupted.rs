@@ -27,7 +27,7 @@ fn names(folder: &Path) -> Vec<String> {
 
 /// Whether a state was being written, or an older one removed, when the run ended.
 fn mid_write(output: &Path) -> bool {
-    let states = names(&output.join("checkpoints/lora-seed0"));
+    let states = names(&output.join("checkpoints/lora-8-seed0"));
     states.len() > 2 || states.iter().any(|name| name.ends_with(".tmp"))
 }
 
@@ -85,7 +85,7 @@ fn an_interrupt_stops_after_a_step_and_says_how_to_go_on() {
             &place,
             &format!("{long} --output {output}"),
             signal,
-            &format!("{output}/checkpoints/lora-seed0"),
+            &format!("{output}/checkpoints/lora-8-seed0"),
         );
         assert_eq!(ran.code, Some(130), "{ran:?}");
         for words in [
@@ -117,7 +117,7 @@ fn a_stopped_comparison_goes_on_where_it_was() {
     let place = Place::new();
     let compare = "compare rows.csv --model model --threads 1 --methods ia3,lora,head --seeds 3,4 --epochs 40 \
                    --save-every 1";
-    let ran = stop(&place, &format!("{compare} --output out"), "-INT", "out/checkpoints/lora-seed4");
+    let ran = stop(&place, &format!("{compare} --output out"), "-INT", "out/checkpoints/lora-8-seed4");
     assert_eq!(ran.code, Some(130), "{ran:?}");
     assert!(ran.stdout.contains("ia3") && !ran.stdout.contains("head"), "what is done is shown: {ran:?}");
     assert!(ran.stderr.contains("before the end of lora, head"), "{}", ran.stderr);
@@ -135,7 +135,7 @@ fn a_stopped_comparison_goes_on_where_it_was() {
             assert_eq!(row[field], expected[field], "{field} of {row}");
         }
     }
-    for name in ["ia3", "ia3-seed4", "lora", "lora-seed4", "head", "head-seed4"] {
+    for name in ["ia3", "ia3-seed4", "lora", "lora-8-seed4", "head", "head-seed4"] {
         let [ours, whole] =
             ["out", "whole"].map(|run| adapter(&place.path(&format!("{run}/adapters/{name}"))));
         assert!(ours == whole, "other bytes in {name}");

@@ -3,7 +3,7 @@
 use super::matmul::mat;
 use super::{matrix_rows, shapes};
 use crate::buffer::Buffer;
-use crate::logits::chunk_rows;
+use crate::logits::{chunk_rows, most_rows};
 use crate::{Error, Quantized, Result, Tensor};
 use offshoot_kernels::gemm::{Dense, Operand, product, product_outer, product_straight};
 use offshoot_kernels::{cross_entropy as kernel, elementwise};
@@ -116,7 +116,9 @@ fn chunk(
     let (n, (vocab, d)) = (labels.len(), head.shape());
     let range = first * d..(first + n) * d;
     let values = &x.host()[range.clone()];
-    let mut logits = x.device().take(n * vocab);
+    // Batches of all lengths use the same buffer.
+    let most = most_rows(x.device().most_rows(), vocab);
+    let mut logits = x.device().take_of(n * vocab, most * vocab);
     product(logits.host_mut(), values, n, head.operand());
     if grads.x.is_none() && grads.head.is_none() {
         return kernel::cross_entropy(losses, None, logits.host(), labels, 0.0);

@@ -74,6 +74,28 @@ fn a_size_goes_to_the_methods_that_have_it() {
 }
 
 #[test]
+fn a_method_is_resized_by_the_setting_that_decides_how_much_it_trains() {
+    let sizes = Sizes { rank: Some(4), tokens: Some(5), ..Sizes::default() };
+    let resized = |name: &str, size: usize| {
+        let method = MethodConfig::with_sizes(name, &sizes).unwrap().resized(size).unwrap();
+        assert_eq!(method.size(), Some(size), "{name}");
+        serde_json::to_value(method).unwrap()
+    };
+    let lora = resized("lora", 12);
+    assert_eq!((&lora["rank"], &lora["alpha"]), (&json!(12), &json!(48.0)), "alpha / rank was 16 / 4");
+    assert_eq!(resized("llama-adapter", 40)["tokens"], 40);
+    let mut houlsby = MethodConfig::named("houlsby").unwrap();
+    assert_eq!(houlsby.size(), None, "it depends on the model");
+    houlsby.resolve(&shape(4, 32));
+    assert_eq!(serde_json::to_value(houlsby.resized(9).unwrap()).unwrap()["width"], 9);
+    for name in ["bitfit", "last-layers", "hard-prompt"] {
+        let method = MethodConfig::named(name).unwrap();
+        assert_eq!(method.size(), None);
+        assert!(method.resized(3).unwrap_err().to_string().contains(name));
+    }
+}
+
+#[test]
 fn a_bad_setting_is_named_with_what_is_valid() {
     let dropout = "at least 0 and below 1";
     let cases = [

@@ -56,7 +56,7 @@ fn run(
 ) -> Result<End, Error> {
     let mut classifier = Classifier::new(model, config, 3, settings.seed).unwrap();
     let (rows, validation) = (rows(1), rows(2));
-    let states = snapshots.map(|all| all.of("run", settings));
+    let states = snapshots.map(|all| all.of(config, settings));
     let given = Given { train: &rows, validation: &validation, states: None, snapshots: states, stop: None };
     let mut events = Vec::new();
     let outcome = train(&mut classifier, given, settings, &mut |event| {

@@ -9,6 +9,7 @@ use crate::run::Prepared;
 use crate::trainer::{Event, Learner, TrainSettings};
 use crate::{Classifier, LanguageModel, Result, Snapshots};
 use offshoot_methods::MethodConfig;
+use offshoot_models::Model;
 
 /// A model and rows on which methods are compared, of either task.
 pub trait Ground {
@@ -34,6 +35,9 @@ pub trait Ground {
 
     /// The model as the user named it.
     fn model_name(&self) -> &str;
+
+    /// How many values the model has.
+    fn model_values(&self) -> usize;
 
     /// What a comparison on it is judged by.
     fn judged(&self) -> Judged<'_>;
@@ -80,6 +84,10 @@ impl Ground for Prepared {
 
     fn model_name(&self) -> &str {
         &self.model_name
+    }
+
+    fn model_values(&self) -> usize {
+        values(&self.model)
     }
 
     fn judged(&self) -> Judged<'_> {
@@ -133,6 +141,10 @@ impl Ground for LmPrepared {
         &self.model_name
     }
 
+    fn model_values(&self) -> usize {
+        values(&self.model)
+    }
+
     fn judged(&self) -> Judged<'_> {
         Judged { rows: judged_rows(&self.validation, &self.test), ..Judged::default() }
     }
@@ -153,4 +165,8 @@ impl Ground for LmPrepared {
 /// A choice rests on the rows that chose the epoch, or else on those that are only measured on.
 fn judged_rows<R>(validation: &[R], test: &[R]) -> usize {
     if validation.is_empty() { test.len() } else { validation.len() }
+}
+
+fn values(model: &Model) -> usize {
+    model.backbone.weights().iter().map(|weight| weight.len()).sum()
 }

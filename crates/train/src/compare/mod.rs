@@ -1,14 +1,19 @@
 //! Every method on the same rows, side by side.
 //!
-//! `ground` is what they are compared on, `tune` gives each a learning rate, `budget` fits them into a time.
+//! `ground` is what they are compared on, `tune` gives each a learning rate, `budget` fits them into a time; a
+//! `round` repeats all of it on fewer rows, or with methods made as large as each other by `sizing`.
 
 mod budget;
 mod ground;
+mod round;
+mod sizing;
 mod tune;
 
 pub use ground::Ground;
+pub use round::Round;
 pub use tune::{Trial, Tuned};
 
+use crate::data::Amount;
 use crate::report::{Comparison, RunReport};
 use crate::trainer::{Event, TrainSettings};
 use crate::{Error, Result, Snapshots};
@@ -19,7 +24,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 /// How a comparison is run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CompareSettings {
     /// Each method is run with each of these; with none, with the seed of the training settings.
@@ -29,13 +34,16 @@ pub struct CompareSettings {
     /// Each method is also run on the first so many of the training rows, to see what more of them buy.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub train_sizes: Vec<usize>,
+    /// Each method is also run at the sizes at which it trains about so many values, or such a share of the model's.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub parameters: Vec<Amount>,
     /// Seconds for all of it: fewer seeds, and then the least promising methods, are left out to stay within.
     pub budget: Option<u64>,
 }
 
 impl Default for CompareSettings {
     fn default() -> Self {
-        Self { seeds: Vec::new(), tune: true, train_sizes: Vec::new(), budget: None }
+        Self { seeds: Vec::new(), tune: true, train_sizes: Vec::new(), parameters: Vec::new(), budget: None }
     }
 }
 
@@ -49,15 +57,6 @@ impl CompareSettings {
     pub fn seeds(&self, settings: &TrainSettings) -> Vec<u64> {
         if self.seeds.is_empty() { vec![settings.seed] } else { self.seeds.clone() }
     }
-
-    /// The parts of the training rows that methods are run on after the whole of them, the largest first.
-    pub fn parts(&self, settings: &TrainSettings, rows: usize) -> Vec<usize> {
-        let rows = settings.rows.map_or(rows, |most| most.min(rows));
-        let mut parts: Vec<usize> = self.train_sizes.iter().copied().filter(|&part| part < rows).collect();
-        parts.sort_unstable_by_key(|&part| std::cmp::Reverse(part));
-        parts.dedup();
-        parts
-    }
 }
 
 /// Whoever watches a comparison: it shows progress, and saves what was trained.
@@ -69,21 +68,20 @@ pub trait Watcher<G> {
     /// run.
     fn planned(&mut self, seeds: usize, dropped: &[&str]);
 
-    /// A method starts on the settings' seed and part of the rows.
-    fn begin(&mut self, method: &MethodConfig, settings: &TrainSettings);
+    /// A method starts on the settings' seed.
+    fn begin(&mut self, method: &MethodConfig, settings: &TrainSettings, round: Round);
 
     /// Something happened in the run.
     fn event(&mut self, event: Event);
 
-    /// A run on all training rows is done: saves its adapter and returns the bytes written.
+    /// A run of the first round is done: saves its adapter and returns the bytes written.
     ///
     /// # Errors
     /// If it cannot be saved.
     fn done(&mut self, grown: &G, report: &RunReport) -> Result<u64>;
 
-    /// All seeds of a method are done, or it failed (then the row says why). Where it was run on a part of the rows,
-    /// `part` says on how many.
-    fn row(&mut self, row: &RunReport, part: Option<usize>);
+    /// All seeds of a method are done, or it failed (then the row says why).
+    fn row(&mut self, row: &RunReport, round: Round);
 }
 
 /// Runs methods over seeds, one after the other. A method that fails becomes a row that says why; the others
@@ -97,7 +95,8 @@ pub fn compare<P: Ground>(
     watcher: &mut dyn Watcher<P::Grown>,
 ) -> Comparison {
     let seeds = compared.seeds(settings);
-    let mut race = Race { ground, settings, compared, seeds, part: None, tuned: BTreeMap::new(), watcher };
+    let round = Round::default();
+    let mut race = Race { ground, settings, compared, seeds, round, tuned: BTreeMap::new(), watcher };
     let (mut rows, mut broken) = (Vec::new(), None);
     let dropped = race.fit(methods).unwrap_or_else(|error| {
         broken = Some(error.to_string());
@@ -118,17 +117,17 @@ pub fn compare<P: Ground>(
             }
             Err(error) => RunReport::failed(method.info().name, ground.model_name(), error.to_string()),
         };
-        race.watcher.row(&row, None);
+        race.watcher.row(&row, round);
         rows.push(row);
     }
     let mut unfinished: Vec<String> =
         methods[rows.len()..].iter().map(|method| method.info().name.to_owned()).collect();
-    let parts = if unfinished.is_empty() { race.parts(methods, &rows) } else { Ok(Vec::new()) };
-    let parts = parts.unwrap_or_else(|part| {
-        unfinished.push(format!("the runs on {part} rows"));
-        Vec::new()
-    });
-    Comparison { unfinished, broken, ..Comparison::new(rows, ground.judged()).with_parts(parts) }
+    let mut comparison = Comparison::new(rows, ground.judged());
+    if unfinished.is_empty() {
+        unfinished
+            .extend(race.rounds(methods, &mut comparison).err().map(|round| format!("the runs {round}")));
+    }
+    Comparison { unfinished, broken, ..comparison }
 }
 
 /// What fits into a time: how many seeds, and why methods are left out.
@@ -144,10 +143,11 @@ struct Race<'a, P: Ground> {
     settings: &'a TrainSettings,
     compared: &'a CompareSettings,
     seeds: Vec<u64>,
-    /// On how many rows methods are run now, if not on all.
-    part: Option<usize>,
-    /// By method; none where a rate is given, or nothing is trained by steps.
-    tuned: BTreeMap<&'static str, Option<Tuned>>,
+    /// The round at hand.
+    round: Round,
+    /// By method, and its size where that is the round's; none where a rate is given, or nothing is trained by
+    /// steps.
+    tuned: BTreeMap<(&'static str, Option<usize>), Option<Tuned>>,
     watcher: &'a mut dyn Watcher<P::Grown>,
 }
 
@@ -192,7 +192,7 @@ impl<P: Ground> Race<'_, P> {
     /// not finite would end so again: its states go.
     fn keeps_states(&self, method: &MethodConfig) -> bool {
         let Some(all) = self.ground.snapshots() else { return false };
-        self.seeds.iter().any(|&seed| !all.of(method.info().name, &self.settings(seed)).is_empty())
+        self.seeds.iter().any(|&seed| !all.of(method, &self.settings(seed)).is_empty())
     }
 
     fn estimate(&self, method: &MethodConfig, tuned: &Tuned) -> Estimate {
@@ -204,30 +204,42 @@ impl<P: Ground> Race<'_, P> {
         Estimate { method: method.info().name, seconds: trained + measured, loss: tuned.loss() }
     }
 
-    /// The rows of the methods that did not fail on parts of the training rows. Asked to stop, the part that it was
-    /// at.
-    fn parts(&mut self, methods: &[MethodConfig], whole: &[RunReport]) -> Result<Vec<RunReport>, usize> {
-        let mut rows = Vec::new();
-        for part in self.compared.parts(self.settings, self.ground.train_rows().len()) {
-            self.part = Some(part);
-            let able = methods.iter().zip(whole).filter(|(_, row)| row.error.is_none());
-            for (method, _) in able {
-                let name = method.info().name;
-                let row = match self.row(method) {
-                    Ok(row) => row,
-                    Err(Error::Stopped { .. }) => return Err(part),
-                    Err(error) => RunReport::failed(name, self.ground.model_name(), error.to_string()),
+    /// The rounds after the first, with the methods that did not fail in it. Asked to stop, the round that it was at.
+    fn rounds(&mut self, methods: &[MethodConfig], comparison: &mut Comparison) -> Result<(), Round> {
+        let able: Vec<&MethodConfig> = methods
+            .iter()
+            .zip(&comparison.rows)
+            .filter(|(_, row)| row.error.is_none())
+            .map(|(m, _)| m)
+            .collect();
+        for round in self.compared.rounds(self.ground, self.settings) {
+            self.round = round;
+            for method in &able {
+                let row = match self.sized_row(method) {
+                    Ok(Some(row)) => row,
+                    Ok(None) => continue,
+                    Err(Error::Stopped { .. }) => return Err(round),
+                    Err(error) => {
+                        RunReport::failed(method.info().name, self.ground.model_name(), error.to_string())
+                    }
                 };
-                self.watcher.row(&row, Some(part));
-                rows.push(RunReport { train_rows: part, ..row });
+                self.watcher.row(&row, round);
+                comparison.add(row, round);
             }
         }
-        Ok(rows)
+        Ok(())
+    }
+
+    /// The row of a method made as large as the round asks for; none if it has no size.
+    fn sized_row(&mut self, method: &MethodConfig) -> Result<Option<RunReport>> {
+        self.stop()?;
+        let method = self.round.method(self.ground, method)?;
+        method.map(|method| self.row(&method)).transpose()
     }
 
     /// The settings of runs on a seed, on as many rows as it is about now.
     fn settings(&self, seed: u64) -> TrainSettings {
-        TrainSettings { seed, rows: self.part.or(self.settings.rows), ..self.settings.clone() }
+        TrainSettings { seed, rows: self.round.rows().or(self.settings.rows), ..self.settings.clone() }
     }
 
     /// The mean of a method's runs over the seeds.
@@ -249,30 +261,31 @@ impl<P: Ground> Race<'_, P> {
         self.stop()?;
         let lr = tuned.as_ref().map(|tuned| tuned.rate).or(self.settings.lr);
         let settings = TrainSettings { lr, ..self.settings(seed) };
-        self.watcher.begin(method, &settings);
+        self.watcher.begin(method, &settings, self.round);
         let watcher = &mut *self.watcher;
         let run = self.ground.run(method, &settings, &mut |event| watcher.event(event));
         if let (Err(Error::NotFinite { .. }), Some(all)) = (&run, self.ground.snapshots()) {
-            all.of(method.info().name, &settings).clear()?;
+            all.of(method, &settings).clear()?;
         }
         let (grown, report) = run?;
-        let adapter_bytes = if self.part.is_none() { self.watcher.done(&grown, &report)? } else { 0 };
+        let adapter_bytes = if self.round == Round::Whole { self.watcher.done(&grown, &report)? } else { 0 };
         let report = RunReport { adapter_bytes, tuned, ..report };
         if let Some(all) = self.ground.snapshots() {
-            all.of(method.info().name, &settings).finish(&report)?;
+            all.of(method, &settings).finish(&report)?;
         }
         Ok(report)
     }
 
     /// The report of a run that was done before the comparison was interrupted.
     fn finished(&self, method: &MethodConfig, seed: u64) -> Option<RunReport> {
-        self.ground.snapshots()?.of(method.info().name, &self.settings(seed)).finished(&self.ground.rows())
+        self.ground.snapshots()?.of(method, &self.settings(seed)).finished(&self.ground.rows())
     }
 
     /// The learning rate of a method, searched for once.
     fn tune(&mut self, method: &MethodConfig) -> Option<Tuned> {
-        let name = method.info().name;
-        if let Some(known) = self.tuned.get(name) {
+        let sized = matches!(self.round, Round::Values(_));
+        let key = (method.info().name, method.size().filter(|_| sized));
+        if let Some(known) = self.tuned.get(&key) {
             return known.clone();
         }
         let wanted = self.compared.tune && self.settings.lr.is_none() && self.stop().is_ok();
@@ -281,7 +294,7 @@ impl<P: Ground> Race<'_, P> {
         if let Some(tuned) = &tuned {
             self.watcher.tuned(method, tuned);
         }
-        self.tuned.insert(name, tuned.clone());
+        self.tuned.insert(key, tuned.clone());
         tuned
     }
 

@@ -1,23 +1,23 @@
-//! How many rows: a count or a share.
+//! How many rows, or values: a count or a share.
 
 use super::error::{Error, Result, shown};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::fmt;
 use std::str::FromStr;
 
-/// How many rows: a count (`2000`), or a share from 0 to 1 (`0.8`, `80%`). A whole number without `%` is a
+/// How many rows, or values of a model: a count (`2000`), or a share from 0 to 1 (`0.8`, `80%`). A whole number without `%` is a
 /// count:
-/// `1` is one row, `1.0` and `100%` are all.
+/// `1` is one, `1.0` and `100%` are all.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Amount {
-    /// This many rows.
+    /// This many.
     Count(usize),
-    /// This share of the rows, from 0 to 1; rounded down.
+    /// This share of all, from 0 to 1; rounded down.
     Fraction(f64),
 }
 
 impl Amount {
-    /// The number of rows, of `rows` that there are.
+    /// The number, of so many that there are.
     pub fn of(self, rows: usize) -> usize {
         match self {
             Self::Count(count) => count,
@@ -33,7 +33,7 @@ impl Amount {
 
 fn refused(text: &str) -> Error {
     let text = shown(text);
-    Error::Setting(format!("{text} is not a number of rows; write a count (2000) or a share (0.8 or 80%)"))
+    Error::Setting(format!("{text} is not a number; write a count (2000) or a share (0.8 or 80%)"))
 }
 
 impl FromStr for Amount {
@@ -71,7 +71,7 @@ impl Serialize for Amount {
 impl<'de> Deserialize<'de> for Amount {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
         #[derive(Deserialize)]
-        #[serde(untagged, expecting = "a number of rows: a count (2000) or a share (0.8 or \"80%\")")]
+        #[serde(untagged, expecting = "a count (2000) or a share (0.8 or \"80%\")")]
         enum Written {
             Count(usize),
             Share(f64),

@@ -1,7 +1,7 @@
 //! Several methods side by side, and which of them to use.
 
 use super::bootstrap::{Difference, difference};
-use super::gain::{Gain, gains};
+use super::gain::Gain;
 use super::recommend::recommend;
 use super::{Answers, RunReport};
 use crate::Metrics;
@@ -46,6 +46,9 @@ pub struct Comparison {
     /// What all training rows bought each method over the largest part of them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub gains: Vec<Gain>,
+    /// The methods sized to train about as many values as each other: `sized_to` says how many.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sized: Vec<RunReport>,
     /// The methods that were not run to their end, because the comparison was stopped.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unfinished: Vec<String>,
@@ -103,17 +106,10 @@ impl Comparison {
             reason,
             parts: Vec::new(),
             gains: Vec::new(),
+            sized: Vec::new(),
             unfinished: Vec::new(),
             broken: None,
         }
-    }
-
-    /// With what the methods did on parts of the training rows, the largest first.
-    pub(crate) fn with_parts(self, parts: Vec<RunReport>) -> Self {
-        let gains = gains(&self.rows, &parts);
-        // They are many, and have served.
-        let parts = parts.into_iter().map(RunReport::without_answers).collect();
-        Self { parts, gains, ..self }
     }
 
     /// Whether methods are measured by an accuracy.

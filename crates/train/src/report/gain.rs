@@ -30,43 +30,21 @@ impl Gain {
     }
 }
 
-/// What all rows bought each method over the largest part that it was run on.
-pub(super) fn gains(whole: &[RunReport], parts: &[RunReport]) -> Vec<Gain> {
-    let gain = |row: &RunReport| {
-        let part = parts.iter().find(|part| part.method == row.method && part.error.is_none())?;
-        let (ours, theirs) = (Known::of(row)?, Known::of(part)?);
-        let apart = difference((ours.method, &ours.right), (theirs.method, &theirs.right));
-        (ours.rows == theirs.rows).then(|| Gain {
-            method: row.method.clone(),
-            from: part.train_rows,
-            to: row.train_rows,
-            accuracy: apart.accuracy,
-            low: apart.low,
-            high: apart.high,
-        })
-    };
-    whole.iter().filter_map(gain).collect()
+/// What all rows bought a method over a part of them.
+pub(super) fn gain(whole: &RunReport, part: &RunReport) -> Option<Gain> {
+    let (ours, theirs) = (Known::of(whole)?, Known::of(part)?);
+    let apart = difference((ours.method, &ours.right), (theirs.method, &theirs.right));
+    (ours.rows == theirs.rows).then(|| Gain {
+        method: whole.method.clone(),
+        from: part.train_rows,
+        to: whole.train_rows,
+        accuracy: apart.accuracy,
+        low: apart.low,
+        high: apart.high,
+    })
 }
 
 impl Comparison {
-    /// The numbers of training rows that methods were run on, the smallest first; none where it was only all.
-    pub fn sizes(&self) -> Vec<usize> {
-        if self.parts.is_empty() {
-            return Vec::new();
-        }
-        let mut sizes: Vec<usize> = self.parts.iter().chain(&self.rows).map(|row| row.train_rows).collect();
-        sizes.sort_unstable();
-        sizes.dedup();
-        sizes.retain(|&size| size > 0);
-        sizes
-    }
-
-    /// A method on so many training rows.
-    pub fn on(&self, method: &str, rows: usize) -> Option<&RunReport> {
-        let mut all = self.parts.iter().chain(&self.rows);
-        all.find(|row| row.method == method && row.train_rows == rows && row.error.is_none())
-    }
-
     /// Whether more rows would help the recommended method, as far as what the last ones bought can tell.
     pub fn more_rows(&self) -> Option<String> {
         let gain = self.gains.iter().find(|gain| Some(&gain.method) == self.recommended.as_ref())?;
@@ -85,6 +63,7 @@ impl Comparison {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::compare::Round;
     use crate::report::Answers;
 
     /// A method that was right on the first so many of 400 test rows.
@@ -96,9 +75,11 @@ mod tests {
     }
 
     fn compared(right: [usize; 3]) -> Comparison {
-        let parts = vec![row("lora", 300, right[1]), row("lora", 100, right[2])];
-        let whole = Comparison { rows: vec![row("lora", 1000, right[0])], ..Comparison::default() };
-        Comparison { recommended: Some("lora".into()), ..whole.with_parts(parts) }
+        let mut compared = Comparison { recommended: Some("lora".into()), ..Comparison::default() };
+        compared.add(row("lora", 1000, right[0]), Round::Whole);
+        compared.add(row("lora", 300, right[1]), Round::Rows(300));
+        compared.add(row("lora", 100, right[2]), Round::Rows(100));
+        compared
     }
 
     #[test]
@@ -117,6 +98,6 @@ mod tests {
     fn answers_are_dropped_from_parts_once_they_have_served() {
         let grows = compared([360, 300, 200]);
         assert!(grows.parts.iter().all(|part| part.answers.is_none()) && grows.rows[0].answers.is_some());
-        assert!(Comparison::default().with_parts(Vec::new()).more_rows().is_none());
+        assert!(Comparison::default().more_rows().is_none());
     }
 }

@@ -5,6 +5,7 @@ mod bootstrap;
 mod comparison;
 mod gain;
 mod recommend;
+mod rounds;
 
 pub use answers::Answers;
 pub use bootstrap::Difference;
@@ -38,6 +39,9 @@ pub struct RunReport {
     pub learning_rate: f32,
     /// Trained values.
     pub trainable_parameters: usize,
+    /// How many values it was to train, where it was sized to that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sized_to: Option<usize>,
     /// Values of the model with its adapter and head.
     pub total_parameters: usize,
     /// A hash of the rows, as they were tokenised and split: runs with the same one can be compared.
@@ -211,7 +215,7 @@ impl RunReport {
     }
 
     /// The report without what it said of each row.
-    fn without_answers(self) -> Self {
+    pub(super) fn without_answers(self) -> Self {
         let seeds = self.seeds.into_iter().map(Self::without_answers).collect();
         Self { answers: None, seeds, ..self }
     }

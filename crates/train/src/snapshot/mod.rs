@@ -1,7 +1,7 @@
 //! Never lose a run: its state on disk while it trains, to go on from bit for bit.
 //!
 //! ```text
-//! checkpoints/lora-seed0/step-120/     the newest two are kept
+//! checkpoints/lora-8-seed0/step-120/   the newest two are kept
 //!     state.toml             how far the run is, and what run it is
 //!     tensors.safetensors    what is trained, the optimizer's means, the values of the best epoch
 //!     sha256                 the sums of both files, as sha256sum writes and checks them
@@ -21,6 +21,7 @@ pub(crate) use keeper::{Found, Keeper};
 use crate::checkpoint::read_json_up_to;
 use crate::checkpoint::save::write_json;
 use crate::{Error, Result, RunReport, TrainSettings};
+use offshoot_methods::MethodConfig;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
@@ -89,10 +90,12 @@ pub struct RunSnapshots<'a> {
 }
 
 impl Snapshots {
-    /// Those of a method's run on the settings' seed and part of the rows.
-    pub fn of(&self, method: &str, settings: &TrainSettings) -> RunSnapshots<'_> {
+    /// Those of a method's run at its size, on the settings' seed and part of the rows.
+    pub fn of(&self, method: &MethodConfig, settings: &TrainSettings) -> RunSnapshots<'_> {
+        let size = method.size().map_or_else(String::new, |size| format!("-{size}"));
         let part = settings.rows.map_or_else(String::new, |rows| format!("-rows{rows}"));
-        RunSnapshots { all: self, name: format!("{method}{part}-seed{}", settings.seed) }
+        let method = method.info().name;
+        RunSnapshots { all: self, name: format!("{method}{size}{part}-seed{}", settings.seed) }
     }
 
     /// Checks that nothing is begun anew where runs wait to be gone on with.
