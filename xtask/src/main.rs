@@ -4,6 +4,7 @@
 mod assets;
 mod bench;
 mod demo;
+mod pictures;
 mod pip;
 mod shell;
 mod test;
@@ -19,10 +20,11 @@ struct Command {
     run: fn(&[String]) -> Result<ExitCode>,
 }
 
-const COMMANDS: [Command; 4] = [
+const COMMANDS: [Command; 5] = [
     Command { name: "assets", help: assets::HELP, run: assets::run },
     Command { name: "bench", help: bench::HELP, run: bench::run },
     Command { name: "demo", help: demo::HELP, run: demo::run },
+    Command { name: "pictures", help: pictures::HELP, run: pictures::run },
     Command { name: "test", help: test::HELP, run: test::run },
 ];
 

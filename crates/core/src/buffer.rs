@@ -38,6 +38,7 @@ impl Buffer {
 impl Drop for Buffer {
     fn drop(&mut self) {
         self.pool.used.fetch_sub(bytes(size_class(self.len)), Ordering::Relaxed);
+        self.pool.taken.fetch_sub(bytes(self.data.len()), Ordering::Relaxed);
         self.pool.give_back(std::mem::take(&mut self.data));
     }
 }
@@ -49,9 +50,12 @@ pub(crate) struct Pool {
     fresh: AtomicU64,
     fresh_bytes: AtomicU64,
     held_bytes: AtomicU64,
-    /// Bytes in use now, and the most that ever were.
+    /// Bytes of values now in use, and the most that ever were.
     used: AtomicU64,
     most_used: AtomicU64,
+    /// The same of the buffers that they are in.
+    taken: AtomicU64,
+    most_taken: AtomicU64,
     tight: AtomicBool,
     /// Rows of the batch at hand, and of a batch that is as large as any.
     rows: AtomicUsize,
@@ -68,9 +72,8 @@ impl Pool {
     pub(crate) fn take_of(pool: &Arc<Self>, len: usize, room: usize) -> Buffer {
         let class = size_class(room.max(len));
         let data = pool.reuse(class).unwrap_or_else(|| pool.allocate(class));
-        let bytes = bytes(size_class(len));
-        let used = pool.used.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        pool.most_used.fetch_max(used, Ordering::Relaxed);
+        count(bytes(size_class(len)), &pool.used, &pool.most_used);
+        count(bytes(data.len()), &pool.taken, &pool.most_taken);
         Buffer { data, len, pool: Arc::clone(pool) }
     }
 
@@ -117,7 +120,7 @@ impl Pool {
 
     /// Whether a new buffer is no more than is to be held: little more than was ever in use.
     fn has_room(&self, class: usize) -> bool {
-        let most = self.most_used.load(Ordering::Relaxed);
+        let most = self.most_taken.load(Ordering::Relaxed);
         let held = self.held_bytes.load(Ordering::Relaxed) + bytes(class);
         held <= most + most / self.waste().held
     }
@@ -179,7 +182,9 @@ impl Pool {
 
     /// Counts the most bytes in use anew.
     pub(crate) fn restart_peak(&self) {
-        self.most_used.store(self.used.load(Ordering::Relaxed), Ordering::Relaxed);
+        for (now, most) in [(&self.used, &self.most_used), (&self.taken, &self.most_taken)] {
+            most.store(now.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
     }
 }
 
@@ -208,6 +213,11 @@ fn pop(free: &mut BTreeMap<usize, Vec<Vec<f32>>>, class: usize) -> Option<Vec<f3
         free.remove(&class);
     }
     data
+}
+
+/// Counts bytes that come into use.
+fn count(bytes: u64, now: &AtomicU64, most: &AtomicU64) {
+    most.fetch_max(now.fetch_add(bytes, Ordering::Relaxed) + bytes, Ordering::Relaxed);
 }
 
 /// Bytes of so many values.

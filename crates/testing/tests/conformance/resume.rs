@@ -108,12 +108,15 @@ fn lora() -> (Model, MethodConfig) {
     (models().remove(0), MethodConfig::named("lora").unwrap())
 }
 
+/// Where the states of the run of [`lora`] are.
+const STATES: &str = "lora-8-seed0";
+
 /// A folder with the states of steps 4 and 5.
 fn broken(model: &Model, config: &MethodConfig) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     assert!(run(model, config, &settings(), Some(&snapshots(folder.path())), Some(5)).is_err());
     let mut names: Vec<_> =
-        fs::read_dir(folder.path().join("run-seed0")).unwrap().map(|e| e.unwrap().file_name()).collect();
+        fs::read_dir(folder.path().join(STATES)).unwrap().map(|e| e.unwrap().file_name()).collect();
     names.sort();
     assert_eq!(names, ["step-4", "step-5"], "the newest two, and nothing half-written");
     folder
@@ -133,7 +136,7 @@ fn a_damaged_state_is_named_and_the_one_before_is_used() {
     for file in ["state.toml", "tensors.safetensors", "sha256"] {
         for at in [0, 77, 4001, usize::MAX] {
             let folder = broken(&model, &config);
-            flip(folder.path().join("run-seed0/step-5").join(file), at);
+            flip(folder.path().join(STATES).join("step-5").join(file), at);
             let end = run(&model, &config, &settings(), Some(&snapshots(folder.path())), None).unwrap();
             let (step, damaged) = end.resumed().unwrap();
             assert_eq!((step, damaged.len()), (4, 1), "{file}, byte {at}");
@@ -143,7 +146,7 @@ fn a_damaged_state_is_named_and_the_one_before_is_used() {
     }
     let folder = broken(&model, &config);
     for step in [4, 5] {
-        fs::remove_file(folder.path().join(format!("run-seed0/step-{step}/sha256"))).unwrap();
+        fs::remove_file(folder.path().join(format!("{STATES}/step-{step}/sha256"))).unwrap();
     }
     let error = run(&model, &config, &settings(), Some(&snapshots(folder.path())), None).unwrap_err();
     assert!(error.to_string().contains("--restart"), "{error}");
@@ -159,7 +162,7 @@ fn another_run_does_not_go_on_from_it() {
     };
     refused(&lora, TrainSettings { lr: Some(2e-2), ..settings() }, "train.lr was 0.0");
     refused(&lora, TrainSettings { patience: Some(1), ..settings() }, "train.patience was unset and is 1");
-    refused(&config(json!({"method": "lora", "rank": 3})), settings(), "method.rank was 8 and is 3");
+    refused(&config(json!({"method": "lora", "alpha": 3})), settings(), "method.alpha was 16.0 and is 3.0");
     // Where results are kept does not change them.
     let elsewhere = TrainSettings { cache_limit: 0, ..settings() };
     assert!(run(&model, &lora, &elsewhere, Some(&snapshots(folder.path())), None).is_ok());
