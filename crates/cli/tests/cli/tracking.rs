@@ -1,6 +1,7 @@
 //! Runs that are posted to MLflow's own server.
 
-use crate::place::Place;
+use crate::interrupted;
+use crate::place::{Place, Ran};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -64,7 +65,7 @@ impl Server {
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         let (_, body) = answer.split_once("\r\n\r\n").unwrap();
-        serde_json::from_str(body).unwrap_or_else(|_| panic!("{answer}"))
+        serde_json::from_str(body).unwrap()
     }
 
     /// The runs of an experiment, by their names.
@@ -80,7 +81,7 @@ impl Server {
     fn history(&self, run: &Value, metric: &str) -> Vec<(u64, f64)> {
         let id = run["info"]["run_id"].as_str().unwrap();
         let found = self.get(&format!("metrics/get-history?run_id={id}&metric_key={metric}"));
-        let metrics = found["metrics"].as_array().unwrap_or_else(|| panic!("{metric}: {found}")).iter();
+        let metrics = found["metrics"].as_array().unwrap().iter();
         let mut values: Vec<(u64, f64)> =
             metrics.map(|m| (m["step"].as_u64().unwrap_or(0), m["value"].as_f64().unwrap())).collect();
         values.sort_by_key(|(step, _)| *step);
@@ -174,6 +175,41 @@ fn mlflow_has_what_the_log_has() {
         assert_eq!(server.history(&runs[name], "train/loss"), losses(&place, &log));
         assert_eq!(runs[name]["info"]["status"], "FINISHED");
     }
+    stopped_and_gone_on_with(&place, &server, &url);
+    left_alone(&place, server, &url);
+}
+
+/// An interrupted run is one run on the server, however often it is gone on with.
+fn stopped_and_gone_on_with(place: &Place, server: &Server, url: &str) {
+    let begin = "train rows.csv --model model --threads 1 --epochs 100 --lr 0.01 --save-every 1";
+    let words = format!("{begin} --output one --mlflow {url} --mlflow-experiment stopped");
+    let ran = interrupted::stop(place, &words, "-INT", "one/checkpoints/lora-seed0");
+    assert_eq!(ran.code, Some(130), "{ran:?}");
+    nowhere(&place.path("one"), "se-cret");
+    let killed = server.runs("stopped");
+    assert_eq!(killed["lora-seed0"]["info"]["status"], "KILLED");
+    // The recipe that is gone on with has the server.
+    place.run("train --resume --output one").ok();
+    let runs = server.runs("stopped");
+    let run = &runs["lora-seed0"];
+    assert_eq!(run["info"]["run_id"], killed["lora-seed0"]["info"]["run_id"]);
+    assert_eq!(run["info"]["status"], "FINISHED");
+    let logged = losses(place, "one/log.jsonl");
+    assert_eq!(logged.last().unwrap().0, 300);
+    let steps: Vec<u64> = server.history(run, "train/loss").into_iter().map(|(step, _)| step).collect();
+    assert_eq!(steps, logged.into_iter().map(|(step, _)| step).collect::<Vec<_>>());
+}
+
+/// A run whose server ends goes on.
+fn left_alone(place: &Place, server: Server, url: &str) {
+    let words = "train rows.csv --model model --threads 1 --epochs 100 --output alone --save-every 1";
+    let child = place.start(&format!("{words} --mlflow {url} --mlflow-experiment alone"));
+    interrupted::wait(place, "alone/checkpoints/lora-seed0");
+    drop(server);
+    let ran = Ran::of(child).ok();
+    assert_eq!(ran.stderr.matches("numbers of this run did not reach MLflow").count(), 1, "{}", ran.stderr);
+    assert!(ran.stderr.matches("it is tried again").count() <= 1, "{}", ran.stderr);
+    assert_eq!(losses(place, "alone/log.jsonl").len(), 300);
 }
 
 #[test]
