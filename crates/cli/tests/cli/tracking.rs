@@ -58,7 +58,7 @@ impl Server {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
         let length = body.len();
         let head = format!(
-            "{method} /api/2.0/mlflow/{call} HTTP/1.0\r\nContent-Type: application/json\r\n\
+            "{method} /api/2.0/mlflow/{call} HTTP/1.0\r\nHost: localhost\r\nContent-Type: application/json\r\n\
              Content-Length: {length}\r\n\r\n{body}"
         );
         stream.write_all(head.as_bytes()).unwrap();

@@ -56,6 +56,8 @@ impl Client {
             // A password is for the server that was named.
             .max_redirects(0)
             .max_redirects_will_error(false)
+            // Servers close idle connections, and a request on such a one would fail.
+            .max_idle_connections(0)
             .timeout_global(Some(PATIENCE))
             .user_agent(concat!("offshoot/", env!("CARGO_PKG_VERSION")));
         Self { agent: config.build().into(), server: server.clone() }
