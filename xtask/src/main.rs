@@ -5,6 +5,7 @@ mod assets;
 mod bench;
 mod demo;
 mod pip;
+mod python;
 mod shell;
 mod test;
 

@@ -5,6 +5,7 @@ use crate::session::Session;
 use anyhow::{Context, Result, anyhow, bail};
 use indicatif::ProgressBar;
 use offshoot::core::Device;
+use offshoot::methods::MethodConfig;
 use offshoot::methods::formats::CONFIG_FILE;
 use offshoot::models::weights::Pickles;
 use offshoot::models::{LoadOptions, Model, Task, Tokenizer};
@@ -12,9 +13,10 @@ use offshoot::train::checkpoint::{self, About, CARD_FILE, Card, is_adapter};
 use offshoot::train::data::{Columns, Example};
 use offshoot::train::instruct::LmSettings;
 use offshoot::train::{
-    self, Classifier, DataRecipe, LanguageModel, LmPrepared, OnBase, Prepared, Recipe, Row, TrainSettings,
-    Trained, open_tokenizer,
+    self, Classifier, DataRecipe, LanguageModel, LmPrepared, OnBase, Prepared, Recipe, Row, TrackSettings,
+    TrainSettings, Trained, open_tokenizer,
 };
+use serde_json::Value;
 use std::path::{Path, PathBuf};
 
 /// A folder with an adapter, or a file that is one, before its weights are read.
@@ -232,8 +234,7 @@ pub(crate) fn save(
     prepared: &Prepared,
     recipe: &Recipe,
 ) -> train::Result<u64> {
-    let recipe = Recipe { methods: vec![classifier.method.clone()], ..recipe.clone() };
-    let recipe = crate::text::plain(&recipe).map_err(|error| train::Error::invalid(error.to_string()))?;
+    let recipe = told(recipe, &classifier.method)?;
     let about = About { model_name: &prepared.model_name, labels: &prepared.labels, recipe };
     checkpoint::save(folder, classifier, &prepared.model, about)
 }
@@ -248,14 +249,20 @@ pub(crate) fn save_text(
     prepared: &LmPrepared,
     recipe: &Recipe,
 ) -> train::Result<u64> {
-    let recipe = Recipe { methods: vec![grown.method.clone()], ..recipe.clone() };
-    let recipe = crate::text::plain(&recipe).map_err(|error| train::Error::invalid(error.to_string()))?;
+    let recipe = told(recipe, &grown.method)?;
     checkpoint::save(
         folder,
         grown,
         &prepared.model,
         About { model_name: &prepared.model_name, labels: &[], recipe },
     )
+}
+
+/// What an adapter tells of the recipe it came from; who was told of its run is nobody's business.
+fn told(recipe: &Recipe, method: &MethodConfig) -> train::Result<Value> {
+    let (methods, track) = (vec![method.clone()], TrackSettings::default());
+    let recipe = Recipe { methods, track, ..recipe.clone() };
+    crate::text::plain(&recipe).map_err(|error| train::Error::invalid(error.to_string()))
 }
 
 /// An adapter to train on from, on prepared rows.

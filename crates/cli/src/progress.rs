@@ -6,7 +6,7 @@ use crate::sparkline::sparkline;
 use crate::text::{bytes, count, percent, seconds};
 use indicatif::ProgressBar;
 use offshoot::models::hub;
-use offshoot::train::{Event, MemoryPlan, Score, Track, peak_rss};
+use offshoot::train::{Error, Event, MemoryPlan, RunReport, Score, Track, peak_rss};
 use std::time::{Duration, Instant};
 
 const RUN: &str = "{prefix:<14} {bar:20} {pos}/{len}  {msg}  {eta} left";
@@ -74,7 +74,7 @@ impl RunProgress {
         self
     }
 
-    /// Notes what happens in files.
+    /// Notes what happens.
     pub(crate) fn tracked(mut self, track: Track) -> Self {
         self.track = Some(track);
         self
@@ -85,6 +85,9 @@ impl RunProgress {
         if let Some(Err(error)) = self.track.as_mut().map(|track| track.event(&event)) {
             self.console.say(&format!("note: the log of this run ends here, {error}"));
             self.track = None;
+        }
+        if let Some(trouble) = self.track.as_ref().and_then(Track::trouble) {
+            self.console.say(&format!("note: {trouble}"));
         }
         match event {
             Event::Planned(plan) => self.planned(&plan),
@@ -106,6 +109,17 @@ impl RunProgress {
                     self.console.say(&self.line(loss, validation));
                 }
             }
+        }
+    }
+
+    /// Notes how the run ended.
+    pub(crate) fn end(&mut self, run: Result<&RunReport, &Error>) {
+        match self.track.take().map(|track| track.end(run)) {
+            Some(Ok(Some(left))) => self.console.say(&format!("note: {left}")),
+            Some(Err(error)) => {
+                self.console.say(&format!("note: the end of this run's log is missing, {error}"))
+            }
+            Some(Ok(None)) | None => {}
         }
     }
 

@@ -10,7 +10,7 @@
 //! use offshoot::models::Task;
 //! use offshoot::models::weights::Pickles;
 //! use offshoot::train::checkpoint::{self, About};
-//! use offshoot::train::{CompareSettings, DataRecipe, ModelRecipe, Recipe, TrainSettings, prepare};
+//! use offshoot::train::{CompareSettings, DataRecipe, ModelRecipe, Recipe, TrackSettings, TrainSettings, prepare};
 //! use std::time::Instant;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -32,6 +32,7 @@
 //!     data: DataRecipe::new(rows),
 //!     train: TrainSettings { epochs: 40, lr: Some(0.02), ..TrainSettings::default() },
 //!     compare: CompareSettings::default(),
+//!     track: TrackSettings::default(),
 //!     methods: vec![MethodConfig::named("lora")?],
 //! };
 //! let (prepared, _briefing) = prepare(&recipe, folder, Instant::now())?;

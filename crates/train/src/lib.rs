@@ -60,7 +60,7 @@ pub use snapshot::{Every, RunSnapshots, Snapshots, Stop};
 pub use text_metrics::{TextMetrics, exact_match, perplexity, rouge_l};
 pub use text_rows::{Shots, TextRows};
 pub use text_tools::TextTools;
-pub use track::Track;
+pub use track::{MlflowServer, RunInfo, Track, TrackSettings, Trackers};
 pub use trained::{OnBase, Trained};
 pub use trainer::{Event, Given, Learner, Outcome, Schedule, TrainSettings, measure, train};
 pub use written::Generate;

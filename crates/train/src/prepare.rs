@@ -148,7 +148,7 @@ pub fn encode(tokenizer: &Tokenizer, examples: &[Example], max_length: usize) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{CompareSettings, DataRecipe, TrainSettings};
+    use crate::{CompareSettings, DataRecipe, TrackSettings, TrainSettings};
 
     #[test]
     fn a_split_never_overwrites_its_data() {
@@ -164,6 +164,7 @@ mod tests {
             data: DataRecipe::new(folder.path().join("./train.csv")),
             train: TrainSettings::default(),
             compare: CompareSettings::default(),
+            track: TrackSettings::default(),
             methods: Vec::new(),
         };
         let message = write_split(&recipe, folder.path()).unwrap_err().to_string();

@@ -2,7 +2,7 @@
 
 use crate::data::instruct::LmLoadOptions;
 use crate::data::{LoadOptions, SplitOptions};
-use crate::{CompareSettings, Error, Generate, Result, TrainSettings};
+use crate::{CompareSettings, Error, Generate, Result, TrackSettings, TrainSettings};
 use offshoot_methods::MethodConfig;
 use offshoot_models::chat::Date;
 use offshoot_models::weights::Pickles;
@@ -10,6 +10,9 @@ use offshoot_models::{Pooling, Task};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use toml::{Table, Value};
+
+/// What `--set` changes beside methods.
+const SECTIONS: [&str; 5] = ["train", "model", "data", "compare", "track"];
 
 /// Model, method, data and training of a run. It is written beside every result, complete, so that it can be
 /// run again.
@@ -32,6 +35,9 @@ pub struct Recipe {
     /// How methods are compared.
     #[serde(default, skip_serializing_if = "CompareSettings::is_default")]
     pub compare: CompareSettings,
+    /// Who is told of runs.
+    #[serde(default, skip_serializing_if = "TrackSettings::is_default")]
+    pub track: TrackSettings,
     /// What to grow on the model. A comparison has several.
     pub methods: Vec<MethodConfig>,
 }
@@ -144,8 +150,8 @@ impl Recipe {
         Ok(differ)
     }
 
-    /// Applies one `key.path=value` override. `train.`, `model.`, `data.` and `compare.` name a section; `METHOD.key` is
-    /// a setting of that method, `method.key` one of every method that has it. The value is TOML; what is not
+    /// Applies one `key.path=value` override. `train.`, `model.`, `data.`, `compare.` and `track.` name a section;
+    /// `METHOD.key` is a setting of that method, `method.key` one of every method that has it. The value is TOML; what is not
     /// is taken as text.
     ///
     /// # Errors
@@ -159,12 +165,14 @@ impl Recipe {
         let (path, value) = assignment.split_once('=').ok_or_else(shape)?;
         let (section, key) = path.trim().split_once('.').ok_or_else(shape)?;
         let value = parse(value.trim());
-        if ["train", "model", "data", "compare"].contains(&section) {
+        if SECTIONS.contains(&section) {
             let mut table = Table::try_from(&*self).map_err(|e| Error::invalid(format!("recipe: {e}")))?;
             place(&mut table, path.trim(), value);
-            let pickles = self.model.pickles;
+            // What no file holds, a table does not hold either.
+            let (pickles, track) = (self.model.pickles, self.track.clone());
             *self = Self::from_table(table, assignment)?;
             self.model.pickles = pickles;
+            self.track = std::mem::take(&mut self.track).with_user_of(&track);
             return Ok(());
         }
         self.set_method(section, key, &value, assignment)
@@ -173,9 +181,9 @@ impl Recipe {
     fn set_method(&mut self, section: &str, key: &str, value: &Value, assignment: &str) -> Result<()> {
         let names: Vec<&str> = MethodConfig::ALL.iter().map(|info| info.name).collect();
         if section != "method" && !names.contains(&section) {
-            let known = names.join(", ");
+            let (sections, known) = (SECTIONS.join(", "), names.join(", "));
             return Err(Error::invalid(format!(
-                "--set {assignment}: `{section}` is neither train, model, data, compare, method nor one of {known}"
+                "--set {assignment}: `{section}` is neither {sections}, method nor one of {known}"
             )));
         }
         let mut found = false;
@@ -259,6 +267,7 @@ mod tests {
             data: DataRecipe::new("rows.csv"),
             train: TrainSettings::default(),
             compare: CompareSettings { seeds: vec![3, 4], ..CompareSettings::default() },
+            track: TrackSettings::default(),
             methods: ["lora", "head", "in-context"]
                 .iter()
                 .map(|name| MethodConfig::named(name).unwrap())

@@ -20,8 +20,8 @@ use offshoot::models::Task;
 use offshoot::train::data::Amount;
 use offshoot::train::data::instruct::Layout;
 use offshoot::train::{
-    self, CompareSettings, Comparison, Event, Ground, Limits, LmPrepared, Prepared, Recipe, Round, RunReport,
-    States, Track, TrainSettings, Tuned, Watcher, XgboostLibrary,
+    self, CompareSettings, Comparison, Event, Ground, Limits, LmPrepared, Prepared, Recipe, Round, RunInfo,
+    RunReport, States, Track, Trackers, TrainSettings, Tuned, Watcher, XgboostLibrary,
 };
 use std::path::{Path, PathBuf};
 
@@ -122,8 +122,9 @@ fn compare(args: &Args, session: &Session) -> Result<()> {
     args.change(&mut recipe.compare);
     check(&recipe.compare)?;
     let output = OutputFolder::ready(&args.output)?;
+    let trackers = session.trackers(&recipe)?;
     if recipe.task == Task::LanguageModel {
-        return compare_text(args, recipe, chosen, &output, session);
+        return compare_text(args, recipe, chosen, (&trackers, &output), session);
     }
     args.run.split.write(&recipe)?;
     let folder = session.model_folder(&recipe.model.name, recipe.model.pickles)?;
@@ -141,7 +142,7 @@ fn compare(args: &Args, session: &Session) -> Result<()> {
     let unfinished = begin(args, &recipe, &output, session)?;
     output.write("recipe.toml", &recipe.to_toml()?)?;
     prepared.snapshots = Some(unfinished.snapshots.clone());
-    run_all(args, (&unfinished, &output), &prepared, &recipe, session)
+    run_all(args, (&unfinished, &trackers, &output), &prepared, &recipe, session)
 }
 
 fn check(compare: &CompareSettings) -> Result<()> {
@@ -161,7 +162,7 @@ fn compare_text(
     args: &Args,
     mut recipe: Recipe,
     chosen: bool,
-    output: &OutputFolder,
+    (trackers, output): (&Trackers, &OutputFolder),
     session: &Session,
 ) -> Result<()> {
     let folder = session.model_folder(&recipe.model.name, recipe.model.pickles)?;
@@ -193,13 +194,13 @@ fn compare_text(
     let unfinished = begin(args, &recipe, output, session)?;
     output.write("recipe.toml", &recipe.to_toml()?)?;
     prepared.snapshots = Some(unfinished.snapshots.clone());
-    run_all(args, (&unfinished, output), &prepared, &recipe, session)
+    run_all(args, (&unfinished, trackers, output), &prepared, &recipe, session)
 }
 
 /// Runs every method over every seed, and says what came of it.
 fn run_all<P: Keep>(
     args: &Args,
-    (unfinished, output): (&Unfinished, &OutputFolder),
+    (unfinished, trackers, output): (&Unfinished, &Trackers, &OutputFolder),
     prepared: &P,
     recipe: &Recipe,
     session: &Session,
@@ -212,7 +213,7 @@ fn run_all<P: Keep>(
         recipe,
         output,
         seeds: &seeds,
-        tensorboard: args.run.tensorboard,
+        trackers,
         resume: args.unfinished.resume,
         runs: progress::runs(&session.console, recipe.methods.len() * seeds.len() * rounds),
         run: None,
@@ -336,7 +337,7 @@ struct Show<'a, P> {
     recipe: &'a Recipe,
     output: &'a OutputFolder,
     seeds: &'a [u64],
-    tensorboard: bool,
+    trackers: &'a Trackers,
     resume: bool,
     runs: ProgressBar,
     run: Option<RunProgress>,
@@ -348,6 +349,17 @@ impl<P> Show<'_, P> {
         let round = if round == Round::Whole { String::new() } else { format!(" {round}") };
         let seed = if self.seeds.len() == 1 { String::new() } else { format!(", seed {}", settings.seed) };
         format!("{method}{round}{seed}")
+    }
+
+    /// Where a run is noted: in files alone, if the server does not take it.
+    fn track(&self, logs: &Path, info: &RunInfo) -> train::Result<Track> {
+        match Track::open(logs, self.trackers, info, self.resume) {
+            Err(error @ train::Error::Mlflow { .. }) => {
+                self.console.say(&format!("note: this run is not posted, {error}"));
+                Track::open(logs, &self.trackers.local(), info, self.resume)
+            }
+            track => track,
+        }
     }
 
     /// The first seed's files have the method's name alone.
@@ -373,7 +385,9 @@ impl<P: Keep> Watcher<P::Grown> for Show<'_, P> {
         let run = RunProgress::new(self.console, name, self.recipe.train.epochs, false);
         let run_name = self.run_name(&format!("{}{}", method.info().name, round.suffix()), settings.seed);
         let logs = self.output.path().join("logs").join(run_name);
-        self.run = Some(match Track::open(&logs, self.tensorboard, self.resume) {
+        let info = RunInfo::of(self.recipe, method, settings);
+        let track = info.and_then(|info| self.track(&logs, &info));
+        self.run = Some(match track {
             Ok(track) => run.tracked(track),
             Err(error) => {
                 self.console.say(&format!("note: this run has no log, {error}"));
@@ -385,6 +399,12 @@ impl<P: Keep> Watcher<P::Grown> for Show<'_, P> {
     fn event(&mut self, event: Event) {
         if let Some(run) = &mut self.run {
             run.event(event);
+        }
+    }
+
+    fn end(&mut self, run: train::Result<&RunReport, &train::Error>) {
+        if let Some(shown) = &mut self.run {
+            shown.end(run);
         }
     }
 

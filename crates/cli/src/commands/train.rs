@@ -10,9 +10,11 @@ use crate::session::Session;
 use crate::unfinished::{self, Unfinished};
 use crate::xgboost;
 use anyhow::{Result, bail};
-use offshoot::methods::{MethodConfig, Saves};
+use offshoot::methods::Saves;
 use offshoot::models::Task;
-use offshoot::train::{self, Classifier, Limits, Prepared, Recipe, RunReport, States, Track};
+use offshoot::train::{
+    self, Classifier, Limits, Prepared, Recipe, RunInfo, RunReport, States, Track, Trackers,
+};
 use std::path::{Path, PathBuf};
 
 const EXAMPLE: &str = "Examples:
@@ -20,6 +22,7 @@ const EXAMPLE: &str = "Examples:
   offshoot train reviews.csv --model ./my-bert --method houlsby --train 2000 --test 500 --epochs 5
   offshoot train more.csv --init-from sentiment --output better
   offshoot train --resume --output sentiment
+  offshoot train reviews.csv --model ./my-bert --mlflow http://localhost:5000 --output sentiment
   offshoot train alpaca.json --task language-model --model ./SmolLM2-135M-Instruct --output assistant";
 
 /// The arguments.
@@ -76,6 +79,7 @@ fn train(args: &Args, session: &Session) -> Result<()> {
         return super::train_text::train(args, recipe, session);
     }
     let output = OutputFolder::ready(&args.output)?;
+    let trackers = session.trackers(&recipe)?;
     args.run.split.write(&recipe)?;
     let folder = session.model_folder(&recipe.model.name, recipe.model.pickles)?;
     keep_base(&recipe, &folder, output.path())?;
@@ -87,9 +91,9 @@ fn train(args: &Args, session: &Session) -> Result<()> {
     session.console.say(&briefing::lines(&prepared, &briefing, &args.run.model.dtype)?);
     session.console.say(&briefing::method(&classifier.method, recipe.train.lr)?);
 
-    let progress = progress(&classifier.method, &recipe, args, session)?;
     let unfinished = Unfinished::begin("train", &args.unfinished, output.path(), &recipe, &session.console)?;
     prepared.snapshots = Some(unfinished.snapshots.clone());
+    let progress = progress(&recipe, &trackers, args, session)?;
     let report =
         fit(&mut classifier, &recipe, &prepared, progress).map_err(|error| unfinished.failed(error))?;
     let report = RunReport {
@@ -159,18 +163,20 @@ pub(super) fn again(output: &Path) -> String {
     format!("offshoot train --recipe {place}/recipe.toml --output {place}-again")
 }
 
-/// How a run is shown, and noted in files.
+/// How the run of a recipe's one method is shown, and noted.
 ///
 /// # Errors
-/// If the files cannot be written to.
+/// If files cannot be written to, or a server does not take the run.
 pub(super) fn progress(
-    method: &MethodConfig,
     recipe: &Recipe,
+    trackers: &Trackers,
     args: &Args,
     session: &Session,
 ) -> Result<RunProgress> {
+    let [method] = recipe.methods.as_slice() else { bail!("a run has one method") };
     let name = method.info().name.to_owned();
-    let track = Track::open(&args.output, args.run.tensorboard, args.unfinished.resume)?;
+    let info = RunInfo::of(recipe, method, &recipe.train)?;
+    let track = Track::open(&args.output, trackers, &info, args.unfinished.resume)?;
     let progress = RunProgress::new(&session.console, name, recipe.train.epochs, true);
     Ok(progress.profiled(args.profile).tracked(track))
 }
@@ -181,7 +187,9 @@ fn fit(
     prepared: &Prepared,
     mut progress: RunProgress,
 ) -> train::Result<RunReport> {
-    prepared.train(classifier, &recipe.train, &mut |event| progress.event(event))
+    let run = prepared.train(classifier, &recipe.train, &mut |event| progress.event(event));
+    progress.end(run.as_ref());
+    run
 }
 
 fn conclude(report: &RunReport, output: &OutputFolder, session: &Session) -> Result<()> {

@@ -1,8 +1,8 @@
 //! Everything that decides a run, as flags and as a recipe.
 
 use super::{
-    ColumnFlags, LabelFlags, MachineFlags, ModelFlags, SizeFlags, SplitFlags, TrainFlags, WrittenFlags,
-    change,
+    ColumnFlags, LabelFlags, MachineFlags, ModelFlags, SizeFlags, SplitFlags, TrackFlags, TrainFlags,
+    WrittenFlags, change,
 };
 use crate::failure::Usage;
 use crate::session::today;
@@ -13,7 +13,7 @@ use offshoot::methods::MethodConfig;
 use offshoot::models::Task;
 use offshoot::train::data::instruct::Layout;
 use offshoot::train::instruct::LmSettings;
-use offshoot::train::{CompareSettings, DataRecipe, ModelRecipe, Recipe, TrainSettings};
+use offshoot::train::{CompareSettings, DataRecipe, ModelRecipe, Recipe, TrackSettings, TrainSettings};
 use std::path::{Path, PathBuf};
 
 /// Everything that decides a run: what `train` and `compare` share.
@@ -44,10 +44,6 @@ pub(crate) struct RunFlags {
     #[arg(long = "set", value_name = "KEY=VALUE")]
     overrides: Vec<String>,
 
-    /// Also write event files for TensorBoard, beside the log.jsonl of each run
-    #[arg(long)]
-    pub(crate) tensorboard: bool,
-
     /// Print one JSON object as the last line of stdout; what people read goes to stderr
     #[arg(long)]
     pub(crate) json: bool,
@@ -66,6 +62,8 @@ pub(crate) struct RunFlags {
     sizes: SizeFlags,
     #[command(flatten)]
     pub(crate) training: TrainFlags,
+    #[command(flatten)]
+    track: TrackFlags,
     #[command(flatten)]
     pub(crate) machine: MachineFlags,
 }
@@ -86,10 +84,12 @@ impl RunFlags {
         self.split.change(&mut recipe.data);
         self.written.change(&mut recipe.data.generate);
         self.training.change(&mut recipe.train);
+        self.track.change(&mut recipe.track);
         self.sizes.change(&mut recipe)?;
         for assignment in &self.overrides {
             recipe.set(assignment).map_err(|error| Usage(error.to_string()))?;
         }
+        self.track.check(&recipe.track)?;
         if let (Task::LanguageModel, Some(flag)) = (recipe.task, self.for_classes()) {
             bail!(Usage(format!(
                 "{flag} is for classification; rows for a language model are laid out by --layout"
@@ -141,6 +141,7 @@ impl RunFlags {
                 data: DataRecipe::new(self.data.clone().unwrap_or_default()),
                 train: TrainSettings::default(),
                 compare: CompareSettings::default(),
+                track: TrackSettings::default(),
                 methods: default.iter().map(|name| MethodConfig::named(name)).collect::<Result<_, _>>()?,
             },
             (None, None) => bail!(Usage(

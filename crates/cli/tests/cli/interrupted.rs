@@ -63,16 +63,22 @@ fn two_hundred_kills_lose_nothing() {
 
 /// Asks a run to stop once it has taken a step, and waits for its end.
 #[cfg(unix)]
-fn stop(place: &Place, words: &str, signal: &str, states: &str) -> Ran {
+pub(crate) fn stop(place: &Place, words: &str, signal: &str, states: &str) -> Ran {
     let child = place.start(words);
+    wait(place, states);
+    assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
+    Ran::of(child)
+}
+
+/// Waits until a run has taken two steps.
+#[cfg(unix)]
+pub(crate) fn wait(place: &Place, states: &str) {
     let begun = Instant::now();
     let step = |name: &str| name.strip_prefix("step-").and_then(|step| step.parse::<u32>().ok());
     while !names(&place.path(states)).iter().any(|name| step(name).is_some_and(|step| step >= 2)) {
         assert!(begun.elapsed() < Duration::from_secs(60), "no state in {states}");
         sleep(Duration::from_millis(2));
     }
-    assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
-    Ran::of(child)
 }
 
 #[cfg(unix)]

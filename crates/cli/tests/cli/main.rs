@@ -14,3 +14,5 @@ mod merging;
 mod pickled;
 mod place;
 mod text_rows;
+#[cfg(unix)]
+mod tracking;

@@ -8,7 +8,8 @@ use crate::checkpoint::{About, load, resume, save};
 use crate::data::Example;
 use crate::run::Prepared;
 use crate::{
-    Classifier, CompareSettings, DataRecipe, ModelRecipe, Recipe, RunReport, TrainSettings, prepare,
+    Classifier, CompareSettings, DataRecipe, ModelRecipe, Recipe, RunReport, TrackSettings, TrainSettings,
+    prepare,
 };
 use offshoot_core::{Batch, Mode, NoAdapter, Params, Pass, Rng, forward};
 use offshoot_methods::MethodConfig;
@@ -64,6 +65,7 @@ pub(super) fn prepared(family: &str) -> Prepared {
         data: DataRecipe::new(&data),
         train: TrainSettings::default(),
         compare: CompareSettings::default(),
+        track: TrackSettings::default(),
         methods: Vec::new(),
     };
     prepare(&recipe, folder.path(), Instant::now()).unwrap().0
