@@ -49,7 +49,7 @@ pub use lm_run::{LmBriefing, LmPrepared, prepare_lm};
 pub use memory::{MemoryPlan, page_faults, peak_rss};
 pub use merge::{MergedFolder, merge};
 pub use metrics::{Metrics, argmax, softmax};
-pub use prepare::{Briefing, encode, open_tokenizer, prepare, write_split};
+pub use prepare::{Briefing, Dealt, deal, encode, open_tokenizer, prepare};
 pub use prompting::{Demonstration, Prompt};
 pub use recipe::{DataRecipe, ModelRecipe, Recipe};
 pub use report::{Answers, Comparison, Difference, Gain, Judged, Point, RunReport, Shown};

@@ -118,8 +118,9 @@ pub fn prepare_lm(recipe: &Recipe, folder: &Path, started: Instant) -> Result<(L
 
 /// The recipe's rows. The split hangs on the recipe's seed alone.
 fn split(recipe: &Recipe) -> Result<(LmDataset, LmSplit, LmSummary)> {
-    let dataset = instruct::load(&recipe.data.path, recipe.data.instruct)?;
-    let test = recipe.data.test_data.as_deref().map(|path| dataset.load_test(path)).transpose()?;
+    let sources = recipe.data.sources()?;
+    let dataset = instruct::load(&sources.train, recipe.data.instruct)?;
+    let test = sources.test.as_ref().map(|source| dataset.load_test(source)).transpose()?;
     let mut rng = Rng::new(recipe.train.seed).fork("split");
     let options: &SplitOptions = &recipe.data.split;
     let (split, summary) = dataset.split(options, test.as_ref(), &mut || rng.next_u64())?;

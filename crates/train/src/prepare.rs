@@ -9,7 +9,7 @@ use crate::{Error, Result};
 use offshoot_core::{Device, Rng};
 use offshoot_models::tokenizer::Tokenizer;
 use offshoot_models::{LoadOptions, Model};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// What a run says before it starts.
@@ -29,13 +29,41 @@ pub struct Briefing {
     pub notes: Vec<String>,
 }
 
-/// Loads the model in `folder` and the recipe's rows, and tokenises them.
+/// A recipe's rows, read once and dealt.
+#[derive(Clone, Debug)]
+pub struct Dealt {
+    dataset: Dataset,
+    split: Split,
+    summary: Summary,
+    files: Vec<PathBuf>,
+}
+
+/// Reads a recipe's rows and deals them. The split hangs on the recipe's seed alone: all methods and all seeds of
+/// a comparison see the same.
 ///
 /// # Errors
-/// Everything that is wrong with the model, the data, or how they fit together, before any training.
-pub fn prepare(recipe: &Recipe, folder: &Path, started: Instant) -> Result<(Prepared, Briefing)> {
+/// Everything that is wrong with the settings of training or with the data.
+pub fn deal(recipe: &Recipe) -> Result<Dealt> {
     recipe.train.check()?;
-    let (dataset, split, summary) = split(recipe)?;
+    let sources = recipe.data.sources()?;
+    let dataset = data::load(&sources.train, &recipe.data.load)?;
+    let test = sources.test.as_ref().map(|source| dataset.load_test(source)).transpose()?;
+    let mut rng = Rng::new(recipe.train.seed).fork("split");
+    let (split, summary) = dataset.split(&recipe.data.split, test.as_ref(), &mut || rng.next_u64())?;
+    Ok(Dealt { dataset, split, summary, files: sources.files() })
+}
+
+/// Loads the model in `folder` for a recipe's rows, and tokenises them.
+///
+/// # Errors
+/// Everything that is wrong with the model, or how it and the rows fit together, before any training.
+pub fn prepare(
+    recipe: &Recipe,
+    dealt: Dealt,
+    folder: &Path,
+    started: Instant,
+) -> Result<(Prepared, Briefing)> {
+    let Dealt { dataset, split, summary, .. } = dealt;
     let ModelRecipe { pooling, pickles, .. } = recipe.model;
     let options = LoadOptions { pooling, pickles, ..LoadOptions::default() };
     let model = Model::open(folder, &options, &Device::cpu())?;
@@ -73,42 +101,35 @@ pub fn prepare(recipe: &Recipe, folder: &Path, started: Instant) -> Result<(Prep
     ))
 }
 
-/// Writes the rows that a recipe trains, validates and tests on to `train.csv`, `validation.csv` and
-/// `test.csv` in a folder, so that another program can be run on the same ones.
-///
-/// # Errors
-/// As the data fails, or if the folder cannot be written.
-pub fn write_split(recipe: &Recipe, folder: &Path) -> Result<()> {
-    let data = std::iter::once(&recipe.data.path).chain(&recipe.data.test_data);
-    let parts = ["train", "validation", "test"].map(|name| folder.join(format!("{name}.csv")));
-    for path in data {
-        if let Some(part) = parts.iter().find(|part| same_file(part, path)) {
+impl Dealt {
+    /// Writes the rows that are trained, validated and tested on to `train.csv`, `validation.csv` and `test.csv`
+    /// in a folder, so that another program can be run on the same ones.
+    ///
+    /// # Errors
+    /// If that would overwrite the data, or the folder cannot be written.
+    pub fn write(&self, folder: &Path) -> Result<()> {
+        let parts = [
+            ("train.csv", &self.split.train),
+            ("validation.csv", &self.split.validation),
+            ("test.csv", &self.split.test),
+        ]
+        .map(|(name, rows)| (folder.join(name), rows));
+        let overwritten = |part: &Path| self.files.iter().any(|file| same_file(part, file));
+        if let Some((part, _)) = parts.iter().find(|(part, _)| overwritten(part)) {
             let (part, folder) = (part.display(), folder.display());
             return Err(Error::invalid(format!(
                 "the split would overwrite the data itself, {part}; choose another folder than {folder}"
             )));
         }
+        let write =
+            |(part, rows): &(PathBuf, &Vec<Example>)| data::write_csv(part, rows, &self.dataset.labels);
+        Ok(parts.iter().try_for_each(write)?)
     }
-    let (dataset, split, _) = split(recipe)?;
-    for (name, rows) in [("train", split.train), ("validation", split.validation), ("test", split.test)] {
-        data::write_csv(&folder.join(format!("{name}.csv")), &rows, &dataset.labels)?;
-    }
-    Ok(())
 }
 
 /// Whether two paths lead to one file that exists.
 fn same_file(a: &Path, b: &Path) -> bool {
     matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
-}
-
-/// The recipe's rows. The split hangs on the recipe's seed alone: all methods and all seeds of a comparison
-/// see the same.
-fn split(recipe: &Recipe) -> Result<(Dataset, Split, Summary)> {
-    let dataset = data::load(&recipe.data.path, &recipe.data.load)?;
-    let test = recipe.data.test_data.as_deref().map(|path| dataset.load_test(path)).transpose()?;
-    let mut rng = Rng::new(recipe.train.seed).fork("split");
-    let (split, summary) = dataset.split(&recipe.data.split, test.as_ref(), &mut || rng.next_u64())?;
-    Ok((dataset, split, summary))
 }
 
 /// Opens the tokenizer of a model that was loaded from `folder` (or GGUF file) and checks that they belong
@@ -166,11 +187,11 @@ mod tests {
             compare: CompareSettings::default(),
             methods: Vec::new(),
         };
-        let message = write_split(&recipe, folder.path()).unwrap_err().to_string();
+        let message = deal(&recipe).unwrap().write(folder.path()).unwrap_err().to_string();
         assert!(message.contains("train.csv") && message.contains("another folder"), "{message}");
         assert_eq!(std::fs::read(&path).unwrap(), before);
         let other = tempfile::tempdir().unwrap();
-        write_split(&recipe, other.path()).unwrap();
+        deal(&recipe).unwrap().write(other.path()).unwrap();
         assert!(other.path().join("test.csv").exists());
     }
 }

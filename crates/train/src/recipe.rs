@@ -1,14 +1,14 @@
 //! The recipe: everything that decides a run, in one TOML file.
 
 use crate::data::instruct::LmLoadOptions;
-use crate::data::{LoadOptions, SplitOptions};
+use crate::data::{self, Format, LoadOptions, Source, Sources, SplitOptions};
 use crate::{CompareSettings, Error, Generate, Result, TrainSettings};
 use offshoot_methods::MethodConfig;
 use offshoot_models::chat::Date;
 use offshoot_models::weights::Pickles;
 use offshoot_models::{Pooling, Task};
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
 /// Model, method, data and training of a run. It is written beside every result, complete, so that it can be
@@ -54,9 +54,12 @@ pub struct ModelRecipe {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataRecipe {
-    /// The file.
+    /// The file, a pattern of files such as `rows/*.csv`, or `-` for standard input.
     pub path: PathBuf,
-    /// A file to test on, instead of rows of the first.
+    /// The format of the rows, where no ending says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<String>,
+    /// A file (or a pattern) to test on, instead of rows of the first.
     #[serde(default)]
     pub test_data: Option<PathBuf>,
     /// Longer rows are cut to so many tokens. Default 256.
@@ -93,6 +96,7 @@ impl DataRecipe {
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self {
             path: path.into(),
+            format: None,
             test_data: None,
             max_length: default_max_length(),
             train_on_prompt: false,
@@ -102,6 +106,30 @@ impl DataRecipe {
             split: SplitOptions::default(),
             generate: Generate::default(),
         }
+    }
+}
+
+impl DataRecipe {
+    /// Finds the files.
+    ///
+    /// # Errors
+    /// An unknown format; a folder, or a pattern that no file fits; standard input to test on.
+    pub fn sources(&self) -> data::Result<Sources> {
+        let format = self.format.as_deref().map(Format::named).transpose()?;
+        Sources::open(&self.path, format, self.test_data.as_deref())
+    }
+
+    /// Whether the rows come from standard input.
+    pub fn piped(&self) -> bool {
+        self.path == Path::new(Source::STANDARD_INPUT)
+    }
+
+    /// What the rows are called: the last part of the path.
+    pub fn name(&self) -> String {
+        if self.piped() {
+            return Source::STANDARD_INPUT_NAME.to_owned();
+        }
+        self.path.file_name().unwrap_or(self.path.as_os_str()).to_string_lossy().into_owned()
     }
 }
 

@@ -120,9 +120,10 @@ fn compare(args: &Args, session: &Session) -> Result<()> {
     if recipe.task == Task::LanguageModel {
         return compare_text(args, recipe, chosen, &output, session);
     }
-    args.run.split.write(&recipe)?;
+    let rows = train::deal(&recipe)?;
+    args.run.split.write(&rows)?;
     let folder = session.model_folder(&recipe.model.name, recipe.model.pickles)?;
-    let (mut prepared, briefing) = train::prepare(&recipe, &folder, session.started)?;
+    let (mut prepared, briefing) = train::prepare(&recipe, rows, &folder, session.started)?;
     prepared.states = States::new(Limits::of(&recipe.train, output.path()), true);
     if !chosen && prepared.model.backbone.output_head().is_none() {
         leave_out(&mut recipe, asks, "this model has no output head to ask", session);
@@ -203,16 +204,15 @@ fn run_all<P: Keep>(
     let mut comparison = train::compare(prepared, &recipe.methods, &recipe.train, &recipe.compare, &mut show);
     drop(show);
     briefing::kept(prepared.states()).iter().for_each(|line| session.console.say(line));
-    let place = output.path().display();
+    let (place, rows) = (output.path().display(), unfinished::rows_again(recipe));
     for row in &mut comparison.rows {
         let method = &row.method;
         row.command = format!(
-            "offshoot compare --recipe {place}/recipe.toml --methods {method} --output {place}-{method}"
+            "offshoot compare --recipe {place}/recipe.toml --methods {method} --output {place}-{method}{rows}"
         );
     }
     output.write_json("report.json", &comparison)?;
-    let data = recipe.data.path.file_name().unwrap_or_default().to_string_lossy();
-    pages::write(output, &comparison, &data)?;
+    pages::write(output, &comparison, &recipe.data.name())?;
     if let Some(error) = &comparison.broken {
         return Err(unfinished.broken(error));
     }

@@ -13,4 +13,5 @@ mod language_place;
 mod merging;
 mod pickled;
 mod place;
+mod sources;
 mod text_rows;

@@ -8,7 +8,7 @@ use crate::checkpoint::{About, load, resume, save};
 use crate::data::Example;
 use crate::run::Prepared;
 use crate::{
-    Classifier, CompareSettings, DataRecipe, ModelRecipe, Recipe, RunReport, TrainSettings, prepare,
+    Classifier, CompareSettings, DataRecipe, ModelRecipe, Recipe, RunReport, TrainSettings, deal, prepare,
 };
 use offshoot_core::{Batch, Mode, NoAdapter, Params, Pass, Rng, forward};
 use offshoot_methods::MethodConfig;
@@ -66,7 +66,7 @@ pub(super) fn prepared(family: &str) -> Prepared {
         compare: CompareSettings::default(),
         methods: Vec::new(),
     };
-    prepare(&recipe, folder.path(), Instant::now()).unwrap().0
+    prepare(&recipe, deal(&recipe).unwrap(), folder.path(), Instant::now()).unwrap().0
 }
 
 pub(super) fn prompt(prepared: &Prepared, template: &str, calibrate: bool) -> Prompt {

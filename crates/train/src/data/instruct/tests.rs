@@ -1,4 +1,4 @@
-use super::super::SplitOptions;
+use super::super::{Source, SplitOptions};
 use super::*;
 use std::fs;
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ fn file(name: &str, text: &str) -> (tempfile::TempDir, PathBuf) {
 fn read(name: &str, text: &str, options: LmLoadOptions) -> Result<LmDataset, String> {
     let (folder, path) = file(name, text);
     let place = format!("{}/", folder.path().display());
-    load(&path, options).map_err(|error| error.to_string().replace(&place, ""))
+    load(&Source::open(&path, None).unwrap(), options).map_err(|error| error.to_string().replace(&place, ""))
 }
 
 fn rows(name: &str, text: &str) -> LmDataset {
@@ -214,6 +214,9 @@ fn rows_are_read_back_as_they_were_written() {
         let data = rows("a.jsonl", text);
         let (_folder, path) = file("b.jsonl", "");
         write_jsonl(&path, &data.examples).unwrap();
-        assert_eq!(load(&path, LmLoadOptions::default()).unwrap().examples, data.examples);
+        assert_eq!(
+            load(&Source::open(&path, None).unwrap(), LmLoadOptions::default()).unwrap().examples,
+            data.examples
+        );
     }
 }
