@@ -128,7 +128,7 @@ fn a_run_on_standard_input_goes_on_with_the_same_rows_only() {
 
     let resume = "train --resume --output out --threads 1";
     place.run_with(resume, "").fails(1, &["standard input holds no rows"]);
-    let other = text.replace("good", "bad");
+    let other = text.replace("good", "actor");
     place.run_with(resume, &other).fails(1, &["the unfinished run is another: the rows"]);
     let ran = place.run_with(resume, &text).ok();
     assert!(ran.stderr.contains("going on from step "), "{}", ran.stderr);
