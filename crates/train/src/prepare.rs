@@ -1,6 +1,6 @@
 //! From a recipe to a model and rows in memory, and what is to be said about them.
 
-use crate::data::{self, Dataset, Example, Split, Summary};
+use crate::data::{self, Beside, Dataset, Example, Source, Split, Summary};
 use crate::frozen::States;
 use crate::recipe::{ModelRecipe, Recipe};
 use crate::rows::{Lengths, Row};
@@ -25,7 +25,7 @@ pub struct Briefing {
     pub test_lengths: Lengths,
     /// Rows are cut to so many tokens: what the recipe says, or as many as the model has positions.
     pub max_length: usize,
-    /// What was noticed while the model was loaded.
+    /// What was noticed while rows and model were loaded.
     pub notes: Vec<String>,
 }
 
@@ -36,6 +36,7 @@ pub struct Dealt {
     split: Split,
     summary: Summary,
     files: Vec<PathBuf>,
+    note: Option<String>,
 }
 
 /// Reads a recipe's rows and deals them. The split hangs on the recipe's seed alone: all methods and all seeds of
@@ -47,10 +48,12 @@ pub fn deal(recipe: &Recipe) -> Result<Dealt> {
     recipe.train.check()?;
     let sources = recipe.data.sources()?;
     let dataset = data::load(&sources.train, &recipe.data.load)?;
-    let test = sources.test.as_ref().map(|source| dataset.load_test(source)).transpose()?;
+    let load = |source: &Option<Source>| source.as_ref().map(|source| dataset.load_test(source)).transpose();
+    let (validation, test) = (load(&sources.validation)?, load(&sources.test)?);
+    let beside = Beside { validation: validation.as_ref(), test: test.as_ref() };
     let mut rng = Rng::new(recipe.train.seed).fork("split");
-    let (split, summary) = dataset.split(&recipe.data.split, test.as_ref(), &mut || rng.next_u64())?;
-    Ok(Dealt { dataset, split, summary, files: sources.files() })
+    let (split, summary) = dataset.split(&recipe.data.split, beside, &mut || rng.next_u64())?;
+    Ok(Dealt { dataset, split, summary, files: sources.files(), note: sources.note })
 }
 
 /// Loads the model in `folder` for a recipe's rows, and tokenises them.
@@ -63,7 +66,7 @@ pub fn prepare(
     folder: &Path,
     started: Instant,
 ) -> Result<(Prepared, Briefing)> {
-    let Dealt { dataset, split, summary, .. } = dealt;
+    let Dealt { dataset, split, summary, note, .. } = dealt;
     let ModelRecipe { pooling, pickles, .. } = recipe.model;
     let options = LoadOptions { pooling, pickles, ..LoadOptions::default() };
     let model = Model::open(folder, &options, &Device::cpu())?;
@@ -77,7 +80,7 @@ pub fn prepare(
         train_lengths: Lengths::of(&train),
         test_lengths: Lengths::of(&test),
         max_length,
-        notes: model.notes.clone(),
+        notes: note.into_iter().chain(model.notes.clone()).collect(),
     };
     let labels = dataset.labels.names;
     let model_name = recipe.model.name.clone();

@@ -1,7 +1,7 @@
 //! The recipe: everything that decides a run, in one TOML file.
 
 use crate::data::instruct::LmLoadOptions;
-use crate::data::{self, Format, LoadOptions, Source, Sources, SplitOptions};
+use crate::data::{self, Amount, Format, LoadOptions, Places, Source, Sources, SplitOptions};
 use crate::{CompareSettings, Error, Generate, Result, TrainSettings};
 use offshoot_methods::MethodConfig;
 use offshoot_models::chat::Date;
@@ -54,11 +54,18 @@ pub struct ModelRecipe {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataRecipe {
-    /// The file, a pattern of files such as `rows/*.csv`, or `-` for standard input.
+    /// The file, a pattern of files such as `rows/*.csv`, a folder in the layout of the `datasets` library, or `-`
+    /// for standard input.
     pub path: PathBuf,
     /// The format of the rows, where no ending says it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<String>,
+    /// Which of a folder's configurations.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config: Option<String>,
+    /// A file (or a pattern) to choose the best epoch by, instead of rows of the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation_data: Option<PathBuf>,
     /// A file (or a pattern) to test on, instead of rows of the first.
     #[serde(default)]
     pub test_data: Option<PathBuf>,
@@ -97,6 +104,8 @@ impl DataRecipe {
         Self {
             path: path.into(),
             format: None,
+            config: None,
+            validation_data: None,
             test_data: None,
             max_length: default_max_length(),
             train_on_prompt: false,
@@ -113,10 +122,22 @@ impl DataRecipe {
     /// Finds the files.
     ///
     /// # Errors
-    /// An unknown format; a folder, or a pattern that no file fits; standard input to test on.
+    /// An unknown format; a pattern that no file fits; standard input to test on; a folder without rows to train
+    /// on, or with several configurations and none chosen.
     pub fn sources(&self) -> data::Result<Sources> {
         let format = self.format.as_deref().map(Format::named).transpose()?;
-        Sources::open(&self.path, format, self.test_data.as_deref())
+        let mut sources = Sources::open(Places {
+            path: &self.path,
+            format,
+            config: self.config.as_deref(),
+            validation: self.validation_data.as_deref(),
+            test: self.test_data.as_deref(),
+        })?;
+        // Files of which no row is asked for are not read: their labels may be withheld.
+        let none = |amount| amount == Some(Amount::Count(0));
+        sources.test.take_if(|_| none(self.split.test));
+        sources.validation.take_if(|_| none(self.split.validation));
+        Ok(sources)
     }
 
     /// Whether the rows come from standard input.

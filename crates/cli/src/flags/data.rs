@@ -82,6 +82,14 @@ pub(crate) struct SplitFlags {
     #[arg(long, value_name = "ROWS")]
     test: Option<Amount>,
 
+    /// Which configuration of the data set, where DATA is a folder that has several
+    #[arg(long, value_name = "NAME")]
+    config: Option<String>,
+
+    /// A file (or a pattern of files) to choose the best epoch by, instead of rows of DATA
+    #[arg(long, value_name = "FILE")]
+    validation_data: Option<PathBuf>,
+
     /// A file (or a pattern of files) to test on, instead of rows of DATA
     #[arg(long, value_name = "FILE")]
     test_data: Option<PathBuf>,
@@ -131,8 +139,15 @@ impl SplitFlags {
         split.train = self.train.or(split.train);
         split.validation = self.validation.or(split.validation);
         split.test = self.test.or(split.test);
-        if self.test_data.is_some() {
-            data.test_data.clone_from(&self.test_data);
+        for (path, given) in
+            [(&mut data.validation_data, &self.validation_data), (&mut data.test_data, &self.test_data)]
+        {
+            if given.is_some() {
+                path.clone_from(given);
+            }
+        }
+        if self.config.is_some() {
+            data.config.clone_from(&self.config);
         }
     }
 }

@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 #[derive(Clone, Debug, Args)]
 pub(crate) struct RunFlags {
     /// The rows: a .csv, .tsv, .jsonl, .json (also .gz, .zst) or .parquet file, a pattern of files in quotes such
-    /// as 'rows/*.parquet', or `-` for standard input
+    /// as 'rows/*.parquet', a folder with train, validation and test files, or `-` for standard input
     #[arg(value_name = "DATA", required_unless_present_any = ["recipe", "resume"])]
     data: Option<PathBuf>,
 

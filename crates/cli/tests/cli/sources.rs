@@ -53,7 +53,8 @@ fn what_no_pattern_finds_and_what_differs_is_named() {
     parts(&place);
     let train = |data: &str| place.run(&format!("train {data} --model model --output out"));
     train("part/*.tsv").fails(1, &["part/*.tsv: no file fits this pattern"]);
-    train("part").fails(1, &["part is a folder", "part/*.csv"]);
+    train("part").fails(1, &["part: there is no file to train on", "part/*.csv"]);
+    place.run("embed part --model model --output e.npy").fails(1, &["part is a folder", "part/*.csv"]);
     fs::write(place.path("part/c.csv"), "text,mood\na,0\n").unwrap();
     train("part/*.csv").fails(1, &["part/c.csv has the columns `text`, `mood`", "part/a.csv has `label`"]);
     fs::write(place.path("part/c.csv"), "text,label\na,0\n,1\n").unwrap();
@@ -61,6 +62,52 @@ fn what_no_pattern_finds_and_what_differs_is_named() {
     fs::write(place.path("part/readme.md"), "").unwrap();
     train("part/*").fails(1, &["part/readme.md: the format is not known"]);
     assert!(!place.path("out").join("recipe.toml").exists());
+}
+
+#[test]
+fn a_folder_of_a_data_set_is_trained_validated_and_tested_on() {
+    let place = Place::new();
+    let text = rows(60);
+    let lines: Vec<&str> = text.lines().collect();
+    let write = |name: &str, rows: &[&str]| {
+        fs::create_dir_all(place.path("set/data")).unwrap();
+        fs::write(place.path("set/data").join(name), format!("text,label\n{}\n", rows.join("\n"))).unwrap();
+    };
+    write("train-00000-of-00002.csv", &lines[1..25]);
+    write("train-00001-of-00002.csv", &lines[25..41]);
+    write("test.csv", &lines[41..]);
+    let train = |flags: &str| place.run(&format!("train set --model model --threads 1 --epochs 1 {flags}"));
+    let ran = train("--output two --json").ok();
+    let said = "validation: 4 rows";
+    assert!(ran.stderr.contains("set (train): 40 rows") && ran.stderr.contains(said), "{}", ran.stderr);
+    assert_eq!((ran.json()["train_rows"].as_u64(), ran.json()["test_rows"].as_u64()), (Some(36), Some(20)));
+
+    write("validation.csv", &lines[36..43]);
+    let ran = train("--output three --json").ok();
+    assert!(ran.stderr.contains("validation.csv: 7 rows, 2 in the test file too; 5 used"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("40 rows, 5 in the other files too; 35 used"), "{}", ran.stderr);
+    assert_eq!((ran.json()["train_rows"].as_u64(), ran.json()["test_rows"].as_u64()), (Some(35), Some(20)));
+    let json = train("--output four --validation-data rows.csv --validation 10 --test 0 --json")
+        .fails(1, &["training"]);
+    assert!(json.stderr.contains("leaves none"), "{}", json.stderr);
+
+    fs::write(place.path("more.csv"), "text,label\nreally good story,1\nreally bad story,0\n").unwrap();
+    let ran = train("--output five --validation-data more.csv --test 0 --json").ok();
+    assert!(
+        ran.json()["test"].is_null() && ran.stderr.contains("more.csv: 2 rows; 2 used"),
+        "{}",
+        ran.stderr
+    );
+    place.run("train --recipe five/recipe.toml --threads 1 --output again").ok();
+    assert!(adapter(&place, "five") == adapter(&place, "again"), "other bytes");
+
+    let readme = "---\nconfigs:\n- config_name: small\n  data_files:\n  - split: train\n    path: data/train-00000*\n  \
+                  - split: extra\n    path: data/x.csv\n- config_name: large\n  data_files: data/train-*\n---\n";
+    fs::write(place.path("set/README.md"), readme).unwrap();
+    train("--output six").fails(1, &["several configurations", "--config: `small`, `large`"]);
+    let ran = train("--output six --config small").ok();
+    assert!(ran.stderr.contains("note: set: not used: `extra`"), "{}", ran.stderr);
+    assert!(place.read("six/recipe.toml").contains("config = \"small\""));
 }
 
 #[test]

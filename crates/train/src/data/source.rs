@@ -1,6 +1,7 @@
-//! Where rows come from, as a user names it: a file, a pattern of files, or standard input.
+//! Where rows come from, as a user names it: a file, a pattern of files, a folder, or standard input.
 
-use super::error::{Error, Result};
+use super::error::{Error, Result, listed};
+use super::folder::{self, Part};
 use super::format::Format;
 use glob::{MatchOptions, glob_with};
 use std::path::{Path, PathBuf};
@@ -57,27 +58,72 @@ impl Source {
     }
 }
 
+/// What names the rows of a run.
+#[derive(Clone, Copy, Debug)]
+pub struct Places<'a> {
+    /// Those to train on, or a folder that has them all.
+    pub path: &'a Path,
+    /// The format of these, where endings do not say it.
+    pub format: Option<&'static Format>,
+    /// Which of a folder's configurations.
+    pub config: Option<&'a str>,
+    /// Those that choose the epoch.
+    pub validation: Option<&'a Path>,
+    /// Those to test on.
+    pub test: Option<&'a Path>,
+}
+
 /// Where the rows of a run come from.
 #[derive(Clone, Debug)]
 pub struct Sources {
     /// Those to train on; what has no source of its own is drawn from them.
     pub train: Source,
+    /// Those that choose the epoch.
+    pub validation: Option<Source>,
     /// Those to test on.
     pub test: Option<Source>,
+    /// What is in the folder and not used.
+    pub note: Option<String>,
 }
 
 impl Sources {
-    /// Finds what the paths name. `format` is for the rows to train on.
+    /// Finds what the paths name. In a folder the files are found by the front matter of its README.md, else by
+    /// their names; a path beside it comes before the folder's own rows of that part.
     ///
     /// # Errors
-    /// As [`Source::open`]; standard input to test on.
-    pub fn open(path: &Path, format: Option<&'static Format>, test: Option<&Path>) -> Result<Self> {
-        Ok(Self { train: Source::open(path, format)?, test: test.map(Source::beside).transpose()? })
+    /// As [`Source::open`]; standard input beside the rows to train on; a folder without rows to train on, or with
+    /// several configurations and none chosen.
+    pub fn open(places: Places<'_>) -> Result<Self> {
+        let Places { path, format, config, validation, test } = places;
+        let beside = |path: Option<&Path>| path.map(Source::beside).transpose();
+        let (validation, test) = (beside(validation)?, beside(test)?);
+        if path.is_dir() {
+            let mut found = folder::find(path, config)?;
+            let unused = found.unused.iter().map(String::as_str);
+            let note =
+                (unused.len() > 0).then(|| format!("{}: not used: {}", path.display(), listed(unused)));
+            let mut part = |part, called| {
+                let files = found.files.remove(&part)?;
+                Some(Source { name: format!("{} ({called})", path.display()), files, format })
+            };
+            let train =
+                part(Part::Train, "train").ok_or_else(|| Error::Folder(path.display().to_string()))?;
+            let validation = validation.or_else(|| part(Part::Validation, "validation"));
+            return Ok(Self { train, validation, test: test.or_else(|| part(Part::Test, "test")), note });
+        }
+        match config {
+            Some(_) => Err(Error::Setting(format!(
+                "{} is no folder, so it has no configurations; leave --config out",
+                path.display()
+            ))),
+            None => Ok(Self { train: Source::open(path, format)?, validation, test, note: None }),
+        }
     }
 
     /// All files.
     pub fn files(&self) -> Vec<PathBuf> {
-        [Some(&self.train), self.test.as_ref()].into_iter().flatten().flat_map(|s| s.files.clone()).collect()
+        let all = [Some(&self.train), self.validation.as_ref(), self.test.as_ref()];
+        all.into_iter().flatten().flat_map(|source| source.files.clone()).collect()
     }
 }
 
