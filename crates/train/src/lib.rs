@@ -62,5 +62,5 @@ pub use text_rows::{Shots, TextRows};
 pub use text_tools::TextTools;
 pub use track::Track;
 pub use trained::{OnBase, Trained};
-pub use trainer::{Event, Given, Learner, Outcome, Schedule, TrainSettings, measure, train};
+pub use trainer::{ClassWeights, Event, Given, Learner, Outcome, Schedule, TrainSettings, measure, train};
 pub use written::Generate;

@@ -15,7 +15,7 @@ use crate::text_metrics::TextMetrics;
 use crate::text_rows::{Shots, TextRows};
 use crate::text_tools::TextTools;
 use crate::trainer::{Event, Given, Learner, Outcome, TrainSettings, check_lengths, train};
-use crate::{Generate, Result, Score, Snapshots};
+use crate::{Error, Generate, Result, Score, Snapshots};
 use offshoot_core::{Device, Rng};
 use offshoot_methods::{MethodConfig, Saves};
 use offshoot_models::{LoadOptions, Model, Task};
@@ -79,6 +79,9 @@ pub struct LmBriefing {
 /// Everything that is wrong with the model, the data, or how they fit together, before any training.
 pub fn prepare_lm(recipe: &Recipe, folder: &Path, started: Instant) -> Result<(LmPrepared, LmBriefing)> {
     recipe.train.check()?;
+    if recipe.train.class_weights.is_some() {
+        return Err(Error::invalid("class weights are for classification; leave --class-weights out"));
+    }
     let sources = recipe.data.sources()?;
     let (dataset, split, summary) = split(recipe, &sources)?;
     let options = LoadOptions { task: Task::LanguageModel, pooling: None, pickles: recipe.model.pickles };

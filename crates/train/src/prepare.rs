@@ -1,5 +1,6 @@
 //! From a recipe to a model and rows in memory, and what is to be said about them.
 
+use crate::ClassWeights;
 use crate::data::{self, Beside, Dataset, Example, Source, Split, Summary};
 use crate::frozen::States;
 use crate::recipe::{ModelRecipe, Recipe};
@@ -46,6 +47,9 @@ pub struct Dealt {
 /// Everything that is wrong with the settings of training or with the data.
 pub fn deal(recipe: &Recipe) -> Result<Dealt> {
     recipe.train.check()?;
+    if recipe.train.class_weights.is_some() {
+        recipe.methods.iter().try_for_each(ClassWeights::check_method)?;
+    }
     let sources = recipe.data.sources()?;
     let dataset = data::load(&sources.train, &recipe.data.load)?;
     let load = |source: &Option<Source>| source.as_ref().map(|source| dataset.load_test(source)).transpose();
@@ -74,6 +78,10 @@ pub fn prepare(
     let max_length = recipe.data.max_length.min(model.backbone.shape().positions);
     let encode = |examples: &[Example]| encode(&tokenizer, examples, max_length);
     let (train, validation, test) = (encode(&split.train)?, encode(&split.validation)?, encode(&split.test)?);
+    let counts: Vec<usize> = summary.classes.iter().map(|class| class.train).collect();
+    let labels = dataset.labels.names.clone();
+    let class_weights = recipe.train.class_weights.as_ref().map(|weights| weights.of(&labels, &counts));
+    let class_weights = class_weights.transpose()?.unwrap_or_default();
     let briefing = Briefing {
         summary,
         guess: dataset.guess,
@@ -82,12 +90,12 @@ pub fn prepare(
         max_length,
         notes: note.into_iter().chain(model.notes.clone()).collect(),
     };
-    let labels = dataset.labels.names;
     let model_name = recipe.model.name.clone();
     Ok((
         Prepared {
             model,
             model_name,
+            class_weights,
             labels,
             train,
             validation,

@@ -19,8 +19,8 @@ use offshoot::methods::{MethodConfig, Saves};
 use offshoot::models::Task;
 use offshoot::train::data::instruct::Layout;
 use offshoot::train::{
-    self, CompareSettings, Comparison, Event, Ground, Limits, LmPrepared, Prepared, Recipe, RunReport,
-    States, Track, TrainSettings, Tuned, Watcher, XgboostLibrary,
+    self, ClassWeights, CompareSettings, Comparison, Event, Ground, Limits, LmPrepared, Prepared, Recipe,
+    RunReport, States, Track, TrainSettings, Tuned, Watcher, XgboostLibrary,
 };
 use std::path::{Path, PathBuf};
 
@@ -119,6 +119,9 @@ fn compare(args: &Args, session: &Session) -> Result<()> {
     let output = OutputFolder::ready(&args.output)?;
     if recipe.task == Task::LanguageModel {
         return compare_text(args, recipe, chosen, &output, session);
+    }
+    if recipe.train.class_weights.is_some() && recipe.methods.iter().any(unweighted) {
+        leave_out(&mut recipe, unweighted, "they have no loss that class weights could multiply", session);
     }
     let rows = train::deal(&recipe)?;
     args.run.split.write(&rows)?;
@@ -265,6 +268,11 @@ fn leave_out(recipe: &mut Recipe, which: fn(&MethodConfig) -> bool, reason: &str
 /// Whether a method asks in words.
 fn asks(method: &MethodConfig) -> bool {
     method.saves() == Saves::Prompt
+}
+
+/// Whether a method has no loss that weights multiply.
+fn unweighted(method: &MethodConfig) -> bool {
+    !ClassWeights::fits(method)
 }
 
 /// Whether a method needs the XGBoost library.

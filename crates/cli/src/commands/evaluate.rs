@@ -103,7 +103,7 @@ fn rows(args: &Args, adapter: &Adapter, base: &Base, ready: &Ready, session: &Se
     if args.labels.label.is_some() {
         columns.label.clone_from(&args.labels.label);
     }
-    let options = LoadOptions { columns, filters: args.labels.filters.clone(), skip_bad_rows: false };
+    let options = LoadOptions { columns, filters: args.labels.filters.clone(), ..LoadOptions::default() };
     let labels = Labels { names: ready.labels.clone() };
     let dataset = load_with_labels(&args.format.source(&args.data)?, &options, &labels)?;
     if let Some(guess) = &dataset.guess {

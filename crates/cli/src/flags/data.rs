@@ -82,6 +82,10 @@ pub(crate) struct SplitFlags {
     #[arg(long, value_name = "ROWS")]
     test: Option<Amount>,
 
+    /// The labels in the order of their classes, of which there need not be rows of each [default: sorted]
+    #[arg(long, value_delimiter = ',', value_name = "LABEL,...")]
+    labels: Vec<String>,
+
     /// Which configuration of the data set, where DATA is a folder that has several
     #[arg(long, value_name = "NAME")]
     config: Option<String>,
@@ -123,6 +127,10 @@ impl LabelFlags {
 }
 
 impl SplitFlags {
+    pub(super) fn has_labels(&self) -> bool {
+        !self.labels.is_empty()
+    }
+
     /// Writes the parts, if that was asked for.
     ///
     /// # Errors
@@ -145,6 +153,9 @@ impl SplitFlags {
             if given.is_some() {
                 path.clone_from(given);
             }
+        }
+        if !self.labels.is_empty() {
+            data.load.labels = Some(self.labels.clone());
         }
         if self.config.is_some() {
             data.config.clone_from(&self.config);

@@ -114,6 +114,8 @@ impl RunFlags {
             ("--text-pair", self.columns.text_pair.is_some()),
             ("--label", self.labels.label.is_some()),
             ("--where", !self.labels.filters.is_empty()),
+            ("--labels", self.split.has_labels()),
+            ("--class-weights", self.training.class_weights.is_some()),
         ];
         given.iter().find(|(_, given)| *given).map(|(flag, _)| *flag)
     }

@@ -4,6 +4,7 @@
 mod asking;
 mod bad_input;
 mod browser;
+mod classes;
 mod commands;
 mod comparing;
 mod embedding;

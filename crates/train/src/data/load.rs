@@ -19,6 +19,9 @@ use serde::{Deserialize, Serialize};
 pub struct LoadOptions {
     /// The columns; those that are not given are guessed.
     pub columns: Columns,
+    /// The classes, in their order; default: those of the rows, sorted as numbers if all are numbers, else as texts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub labels: Option<Vec<String>>,
     /// Only rows for which all of these hold; default: every row.
     #[serde(rename = "where")]
     pub filters: Vec<Filter>,
@@ -64,12 +67,15 @@ pub struct Dataset {
 ///
 /// # Errors
 /// As [`super::read_table`]; a filter that keeps nothing; columns that are not there or not obvious; rows
-/// without text or label; fewer than 2 classes or more than [`Labels::MOST`].
+/// without text or label; fewer than 2 classes or more than [`Labels::MOST`]; a label that is not among those given.
 pub fn load(source: &Source, options: &LoadOptions) -> Result<Dataset> {
     let mut rows = Rows::read(source, options)?;
     let dropped = duplicates::drop(&mut rows.drafts);
     (rows.counts.duplicates, rows.counts.conflicting) = dropped;
-    let labels = rows.classes()?;
+    let labels = match &options.labels {
+        Some(names) => Labels::given(names)?,
+        None => rows.classes()?,
+    };
     rows.label(labels)
 }
 
@@ -97,7 +103,7 @@ impl Dataset {
     /// As [`load_with_labels`].
     pub fn load_test(&self, source: &Source) -> Result<Self> {
         let columns = self.columns.clone();
-        let options = LoadOptions { columns, filters: Vec::new(), skip_bad_rows: self.skip_bad_rows };
+        let options = LoadOptions { columns, skip_bad_rows: self.skip_bad_rows, ..LoadOptions::default() };
         load_with_labels(source, &options, &self.labels)
     }
 }
@@ -255,6 +261,24 @@ mod tests {
         assert!(said.contains("the columns are `text`, `label`"), "{said}");
         let said = message("text,label\na,x\na,y\n", "");
         assert!(said.contains("holds no rows"), "{said}");
+    }
+
+    #[test]
+    fn given_labels_decide_the_order() {
+        let rows = "text,label\na,yes\nb,no\n";
+        let data = load_text(rows, "labels = [\"yes\", \" maybe\", \"no\"]").unwrap();
+        assert_eq!(data.labels.names, ["yes", "maybe", "no"]);
+        assert_eq!(data.examples.iter().map(|row| row.label).collect::<Vec<_>>(), [0, 2]);
+        let said = message(rows, "labels = [\"yes\", \"maybe\"]");
+        assert!(
+            said.contains("line 3: the label `no` was not among") && said.contains("`yes`, `maybe`"),
+            "{said}"
+        );
+        for labels in ["[\"yes\"]", "[\"a\", \"a\"]", "[\"a\", \" \"]"] {
+            assert!(
+                message(rows, &format!("labels = {labels}")).contains("two labels or more, all different")
+            );
+        }
     }
 
     #[test]
