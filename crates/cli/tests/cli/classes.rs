@@ -13,10 +13,11 @@ fn uneven(place: &Place) {
     fs::write(place.path("rows.csv"), text.lines().filter(kept).collect::<Vec<_>>().join("\n")).unwrap();
 }
 
-/// How many rows are told to be of a class.
-fn told(place: &Place, adapter: &str, label: &str) -> usize {
+/// The probability of the first class, summed over all rows.
+fn first_class(place: &Place, adapter: &str) -> f64 {
     let said = place.run(&format!("predict rows.csv --adapter {adapter} --threads 1")).ok().stdout;
-    said.lines().skip(1).filter(|line| line.split(',').nth(1) == Some(label)).count()
+    assert!(said.starts_with("line,label,p_0,p_1\n"), "{said}");
+    said.lines().skip(1).map(|line| line.split(',').nth(2).unwrap().parse::<f64>().unwrap()).sum()
 }
 
 #[test]
@@ -26,7 +27,7 @@ fn weights_move_answers_to_heavier_classes() {
     for method in ["lora", "features", "features-mlp"] {
         let train = |weights: &str, output: &str| {
             place.train(&format!("--method {method} --epochs 1 {weights} --output {output}")).ok();
-            told(&place, output, "0")
+            first_class(&place, output)
         };
         let (light, heavy) =
             (train("--class-weights 0=0.02", "light"), train("--class-weights 0=50,1=1", "heavy"));

@@ -121,8 +121,7 @@ mod tests {
 
     #[test]
     fn what_is_no_weight_is_refused() {
-        for text in ["", "even", "spam", "spam=", "spam=-1", "spam=0", "spam=nan", "spam=inf"]
-        {
+        for text in ["", "even", "spam", "spam=", "spam=-1", "spam=0", "spam=nan", "spam=inf"] {
             assert!(text.parse::<ClassWeights>().unwrap_err().to_string().contains("spam=5,ham=1"), "{text}");
         }
     }
