@@ -36,6 +36,7 @@ pub struct Dealt {
     dataset: Dataset,
     split: Split,
     summary: Summary,
+    class_weights: Vec<f32>,
     files: Vec<PathBuf>,
     note: Option<String>,
 }
@@ -57,7 +58,12 @@ pub fn deal(recipe: &Recipe) -> Result<Dealt> {
     let beside = Beside { validation: validation.as_ref(), test: test.as_ref() };
     let mut rng = Rng::new(recipe.train.seed).fork("split");
     let (split, summary) = dataset.split(&recipe.data.split, beside, &mut || rng.next_u64())?;
-    Ok(Dealt { dataset, split, summary, files: sources.files(), note: sources.note })
+    let counts: Vec<usize> = summary.classes.iter().map(|class| class.train).collect();
+    let class_weights = recipe.train.class_weights.as_ref();
+    let class_weights =
+        class_weights.map(|weights| weights.of(&dataset.labels.names, &counts)).transpose()?;
+    let (class_weights, files) = (class_weights.unwrap_or_default(), sources.files());
+    Ok(Dealt { dataset, split, summary, class_weights, files, note: sources.note })
 }
 
 /// Loads the model in `folder` for a recipe's rows, and tokenises them.
@@ -70,7 +76,7 @@ pub fn prepare(
     folder: &Path,
     started: Instant,
 ) -> Result<(Prepared, Briefing)> {
-    let Dealt { dataset, split, summary, note, .. } = dealt;
+    let Dealt { dataset, split, summary, class_weights, note, .. } = dealt;
     let ModelRecipe { pooling, pickles, .. } = recipe.model;
     let options = LoadOptions { pooling, pickles, ..LoadOptions::default() };
     let model = Model::open(folder, &options, &Device::cpu())?;
@@ -78,10 +84,6 @@ pub fn prepare(
     let max_length = recipe.data.max_length.min(model.backbone.shape().positions);
     let encode = |examples: &[Example]| encode(&tokenizer, examples, max_length);
     let (train, validation, test) = (encode(&split.train)?, encode(&split.validation)?, encode(&split.test)?);
-    let counts: Vec<usize> = summary.classes.iter().map(|class| class.train).collect();
-    let labels = dataset.labels.names.clone();
-    let class_weights = recipe.train.class_weights.as_ref().map(|weights| weights.of(&labels, &counts));
-    let class_weights = class_weights.transpose()?.unwrap_or_default();
     let briefing = Briefing {
         summary,
         guess: dataset.guess,
@@ -90,6 +92,7 @@ pub fn prepare(
         max_length,
         notes: note.into_iter().chain(model.notes.clone()).collect(),
     };
+    let labels = dataset.labels.names;
     let model_name = recipe.model.name.clone();
     Ok((
         Prepared {

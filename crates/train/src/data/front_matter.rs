@@ -21,7 +21,11 @@ pub(super) fn configs(text: &str) -> Result<Vec<Config>> {
     if lines.next().is_none_or(|(_, line)| line.trim_end() != "---") {
         return Ok(Vec::new());
     }
-    let inside: Vec<(usize, &str)> = lines.take_while(|(_, line)| line.trim_end() != "---").collect();
+    let mut inside: Vec<(usize, &str)> = lines.collect();
+    let Some(end) = inside.iter().position(|(_, line)| line.trim_end() == "---") else {
+        return Ok(Vec::new());
+    };
+    inside.truncate(end);
     let Some(at) = inside.iter().position(|(_, line)| line.starts_with("configs:")) else {
         return Ok(Vec::new());
     };
@@ -264,6 +268,7 @@ mod tests {
             "",
             "# configs:\n",
             "---\nlicense: mit\n---\nconfigs:\n- x\n",
+            "---\nconfigs:\n- x\n",
             "---\nconfigs:\nlicense: x\n---\n",
         ] {
             assert_eq!(configs(none).unwrap(), [], "{none}");
