@@ -29,6 +29,8 @@ impl Form {
 /// What is said about a row.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Prediction {
+    /// Its file, where there are several.
+    pub(crate) file: Option<String>,
     /// Where the row begins in its file, from 1.
     pub(crate) line: usize,
     /// The adapter that was asked, where there are several.
@@ -52,13 +54,17 @@ pub(crate) fn write(out: &mut dyn Write, predictions: &[Prediction], form: Form)
 fn csv(out: &mut dyn Write, predictions: &[Prediction]) -> io::Result<()> {
     let labels = labels(predictions);
     let several = predictions.iter().any(|prediction| prediction.adapter.is_some());
-    let mut header = vec!["line".to_owned()];
+    let files = predictions.iter().any(|prediction| prediction.file.is_some());
+    let mut header: Vec<String> = files.then(|| "file".to_owned()).into_iter().collect();
+    header.push("line".to_owned());
     header.extend(several.then(|| "adapter".to_owned()));
     header.push("label".to_owned());
     header.extend(labels.iter().map(|label| format!("p_{label}")));
     record(out, &header)?;
     for prediction in predictions {
-        let mut fields = vec![prediction.line.to_string()];
+        let mut fields: Vec<String> =
+            files.then(|| prediction.file.clone().unwrap_or_default()).into_iter().collect();
+        fields.push(prediction.line.to_string());
         fields.extend(several.then(|| prediction.adapter.clone().unwrap_or_default()));
         fields.push(prediction.label.clone());
         fields.extend(labels.iter().map(|label| probability(prediction, label)));
@@ -99,7 +105,10 @@ fn labels(predictions: &[Prediction]) -> Vec<String> {
 fn object(prediction: &Prediction) -> Value {
     let probabilities: Map<String, Value> =
         prediction.probabilities.iter().map(|(label, value)| (label.clone(), json!(value))).collect();
-    let mut object = json!({ "line": prediction.line });
+    let mut object = match &prediction.file {
+        Some(file) => json!({ "file": file, "line": prediction.line }),
+        None => json!({ "line": prediction.line }),
+    };
     if let Some(adapter) = &prediction.adapter {
         object["adapter"] = json!(adapter);
     }
@@ -115,7 +124,7 @@ mod tests {
     fn prediction(adapter: Option<&str>, labels: [&str; 2]) -> Prediction {
         let probabilities = vec![(labels[0].to_owned(), 0.25), (labels[1].to_owned(), 0.75)];
         let adapter = adapter.map(str::to_owned);
-        Prediction { line: 2, adapter, label: labels[1].to_owned(), probabilities }
+        Prediction { file: None, line: 2, adapter, label: labels[1].to_owned(), probabilities }
     }
 
     fn text(predictions: &[Prediction], form: Form) -> String {
@@ -140,6 +149,13 @@ mod tests {
         let csv =
             "line,adapter,label,p_x,p_y,p_z\n2,a,y,0.250000,0.750000,\"\"\n2,b,z,\"\",0.250000,0.750000\n";
         assert_eq!(text(&predictions, Form::Csv), csv);
+    }
+
+    #[test]
+    fn rows_of_several_files_are_named_with_theirs() {
+        let predictions = [Prediction { file: Some("a.csv".into()), ..prediction(None, ["x", "y"]) }];
+        assert!(text(&predictions, Form::Csv).starts_with("file,line,label,p_x,p_y\na.csv,2,y,"));
+        assert!(text(&predictions, Form::Jsonl).starts_with("{\"file\":\"a.csv\",\"line\":2,"));
     }
 
     #[test]

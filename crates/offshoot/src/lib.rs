@@ -35,7 +35,7 @@
 //!     track: TrackSettings::default(),
 //!     methods: vec![MethodConfig::named("lora")?],
 //! };
-//! let (prepared, _briefing) = prepare(&recipe, folder, Instant::now())?;
+//! let (prepared, _briefing) = prepare(&recipe, deal(&recipe)?, folder, Instant::now())?;
 //! let (classifier, report) = prepared.run(&recipe.methods[0], &recipe.train, &mut |_event| {})?;
 //! assert!(report.test.is_some_and(|test| test.accuracy() > Some(prepared.majority_baseline())));
 //!

@@ -30,6 +30,8 @@ pub struct Classifier {
     pub fitted: Option<Fitted>,
     /// What the head reads.
     pub pooling: Pooling,
+    /// What the loss of a row of each class is multiplied by while it is trained; none for 1.
+    pub class_weights: Vec<f32>,
     device: Device,
 }
 
@@ -66,7 +68,18 @@ impl Classifier {
         let adapter = method.build(&mut target)?;
         head.train(&mut params)?;
         let pooling = model.pooling;
-        Ok(Self { backbone, adapter, method, head, params, prompt: None, fitted: None, pooling, device })
+        Ok(Self {
+            backbone,
+            adapter,
+            method,
+            head,
+            params,
+            prompt: None,
+            fitted: None,
+            pooling,
+            class_weights: Vec::new(),
+            device,
+        })
     }
 
     /// The logits `[sequences, classes]` of one pass.

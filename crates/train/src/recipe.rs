@@ -1,14 +1,14 @@
 //! The recipe: everything that decides a run, in one TOML file.
 
 use crate::data::instruct::LmLoadOptions;
-use crate::data::{LoadOptions, SplitOptions};
+use crate::data::{self, Amount, Format, LoadOptions, Places, Source, Sources, SplitOptions};
 use crate::{CompareSettings, Error, Generate, Result, TrackSettings, TrainSettings};
 use offshoot_methods::MethodConfig;
 use offshoot_models::chat::Date;
 use offshoot_models::weights::Pickles;
 use offshoot_models::{Pooling, Task};
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
 /// What `--set` changes beside methods.
@@ -60,9 +60,19 @@ pub struct ModelRecipe {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataRecipe {
-    /// The file.
+    /// The file, a pattern of files such as `rows/*.csv`, a folder in the layout of the `datasets` library, or `-`
+    /// for standard input.
     pub path: PathBuf,
-    /// A file to test on, instead of rows of the first.
+    /// The format of the rows, where no ending says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<String>,
+    /// Which of a folder's configurations.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config: Option<String>,
+    /// A file (or a pattern) to choose the best epoch by, instead of rows of the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation_data: Option<PathBuf>,
+    /// A file (or a pattern) to test on, instead of rows of the first.
     #[serde(default)]
     pub test_data: Option<PathBuf>,
     /// Longer rows are cut to so many tokens. Default 256.
@@ -99,6 +109,9 @@ impl DataRecipe {
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self {
             path: path.into(),
+            format: None,
+            config: None,
+            validation_data: None,
             test_data: None,
             max_length: default_max_length(),
             train_on_prompt: false,
@@ -108,6 +121,42 @@ impl DataRecipe {
             split: SplitOptions::default(),
             generate: Generate::default(),
         }
+    }
+}
+
+impl DataRecipe {
+    /// Finds the files.
+    ///
+    /// # Errors
+    /// An unknown format; a pattern that no file fits; standard input to test on; a folder without rows to train
+    /// on, or with several configurations and none chosen.
+    pub fn sources(&self) -> data::Result<Sources> {
+        let format = self.format.as_deref().map(Format::named).transpose()?;
+        let mut sources = Sources::open(Places {
+            path: &self.path,
+            format,
+            config: self.config.as_deref(),
+            validation: self.validation_data.as_deref(),
+            test: self.test_data.as_deref(),
+        })?;
+        // Files of which no row is asked for are not read: their labels may be withheld.
+        let none = |amount| amount == Some(Amount::Count(0));
+        sources.test.take_if(|_| none(self.split.test));
+        sources.validation.take_if(|_| none(self.split.validation));
+        Ok(sources)
+    }
+
+    /// Whether the rows come from standard input.
+    pub fn piped(&self) -> bool {
+        self.path == Path::new(Source::STANDARD_INPUT)
+    }
+
+    /// What the rows are called: the last part of the path.
+    pub fn name(&self) -> String {
+        if self.piped() {
+            return Source::STANDARD_INPUT_NAME.to_owned();
+        }
+        self.path.file_name().unwrap_or(self.path.as_os_str()).to_string_lossy().into_owned()
     }
 }
 

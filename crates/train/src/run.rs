@@ -25,6 +25,8 @@ pub struct Prepared {
     pub model_name: String,
     /// Class names, in the order of the head's rows.
     pub labels: Vec<String>,
+    /// What the loss of a row of each class is multiplied by; none for 1.
+    pub class_weights: Vec<f32>,
     /// Rows to train on.
     pub train: Vec<Row>,
     /// Rows that choose the epoch.
@@ -79,6 +81,7 @@ impl Prepared {
         watch: &mut dyn FnMut(Event),
     ) -> Result<RunReport> {
         check_lengths(classifier, [&self.train, &self.validation, &self.test])?;
+        classifier.class_weights.clone_from(&self.class_weights);
         let startup_seconds = self.started.elapsed().as_secs_f64();
         let outcome = self.fit(classifier, settings, watch)?;
         let start = Instant::now();
@@ -163,6 +166,7 @@ impl Prepared {
         let labelled = Labelled {
             rows: settings.part(&self.train),
             classes: self.labels.len(),
+            weights: &self.class_weights,
             states: Some(&self.states),
             tokens: settings.batch_tokens,
             seed: settings.seed,

@@ -20,8 +20,8 @@ use offshoot::models::Task;
 use offshoot::train::data::Amount;
 use offshoot::train::data::instruct::Layout;
 use offshoot::train::{
-    self, CompareSettings, Comparison, Event, Ground, Limits, LmPrepared, Prepared, Recipe, Round, RunInfo,
-    RunReport, States, Track, Trackers, TrainSettings, Tuned, Watcher, XgboostLibrary,
+    self, ClassWeights, CompareSettings, Comparison, Event, Ground, Limits, LmPrepared, Prepared, Recipe,
+    Round, RunInfo, RunReport, States, Track, Trackers, TrainSettings, Tuned, Watcher, XgboostLibrary,
 };
 use std::path::{Path, PathBuf};
 
@@ -126,9 +126,13 @@ fn compare(args: &Args, session: &Session) -> Result<()> {
     if recipe.task == Task::LanguageModel {
         return compare_text(args, recipe, chosen, (&trackers, &output), session);
     }
-    args.run.split.write(&recipe)?;
+    if recipe.train.class_weights.is_some() && recipe.methods.iter().any(unweighted) {
+        leave_out(&mut recipe, unweighted, "they have no loss that class weights could multiply", session);
+    }
+    let rows = train::deal(&recipe)?;
+    args.run.split.write(&rows)?;
     let folder = session.model_folder(&recipe.model.name, recipe.model.pickles)?;
-    let (mut prepared, briefing) = train::prepare(&recipe, &folder, session.started)?;
+    let (mut prepared, briefing) = train::prepare(&recipe, rows, &folder, session.started)?;
     prepared.states = States::new(Limits::of(&recipe.train, output.path()), true);
     if !chosen && prepared.model.backbone.output_head().is_none() {
         leave_out(&mut recipe, asks, "this model has no output head to ask", session);
@@ -221,16 +225,15 @@ fn run_all<P: Keep>(
     let mut comparison = train::compare(prepared, &recipe.methods, &recipe.train, &recipe.compare, &mut show);
     drop(show);
     briefing::kept(prepared.states()).iter().for_each(|line| session.console.say(line));
-    let place = output.path().display();
+    let (place, rows) = (output.path().display(), unfinished::rows_again(recipe));
     for row in &mut comparison.rows {
         let method = &row.method;
         row.command = format!(
-            "offshoot compare --recipe {place}/recipe.toml --methods {method} --output {place}-{method}"
+            "offshoot compare --recipe {place}/recipe.toml --methods {method} --output {place}-{method}{rows}"
         );
     }
     output.write_json("report.json", &comparison)?;
-    let data = recipe.data.path.file_name().unwrap_or_default().to_string_lossy();
-    pages::write(output, &comparison, &data)?;
+    pages::write(output, &comparison, &recipe.data.name())?;
     if let Some(error) = &comparison.broken {
         return Err(unfinished.broken(error));
     }
@@ -283,6 +286,11 @@ fn leave_out(recipe: &mut Recipe, which: fn(&MethodConfig) -> bool, reason: &str
 /// Whether a method asks in words.
 fn asks(method: &MethodConfig) -> bool {
     method.saves() == Saves::Prompt
+}
+
+/// Whether a method has no loss that weights multiply.
+fn unweighted(method: &MethodConfig) -> bool {
+    !ClassWeights::fits(method)
 }
 
 /// Whether a method needs the XGBoost library.

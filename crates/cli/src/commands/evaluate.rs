@@ -2,7 +2,7 @@
 
 use crate::adapters::{Adapter, Base, Ready};
 use crate::failure::Usage;
-use crate::flags::{ColumnFlags, LabelFlags, MachineFlags, ModelFlags, WrittenFlags};
+use crate::flags::{ColumnFlags, FormatFlag, LabelFlags, MachineFlags, ModelFlags, WrittenFlags};
 use crate::progress;
 use crate::results::measured;
 use crate::session::Session;
@@ -24,7 +24,8 @@ const EXAMPLE: &str = "Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub(crate) struct Args {
-    /// The rows with their labels, or for a language model with their completions: a .csv, .tsv, .jsonl or .json file
+    /// The rows with their labels, or for a language model with their completions: a .csv, .tsv, .jsonl, .json
+    /// or .parquet file, a pattern of files in quotes, or `-` for standard input
     #[arg(value_name = "DATA")]
     pub(super) data: PathBuf,
 
@@ -42,6 +43,8 @@ pub(crate) struct Args {
 
     #[command(flatten)]
     pub(super) model: ModelFlags,
+    #[command(flatten)]
+    pub(super) format: FormatFlag,
     #[command(flatten)]
     pub(super) columns: ColumnFlags,
     #[command(flatten)]
@@ -100,9 +103,9 @@ fn rows(args: &Args, adapter: &Adapter, base: &Base, ready: &Ready, session: &Se
     if args.labels.label.is_some() {
         columns.label.clone_from(&args.labels.label);
     }
-    let options = LoadOptions { columns, filters: args.labels.filters.clone(), skip_bad_rows: false };
+    let options = LoadOptions { columns, filters: args.labels.filters.clone(), ..LoadOptions::default() };
     let labels = Labels { names: ready.labels.clone() };
-    let dataset = load_with_labels(&args.data, &options, &labels)?;
+    let dataset = load_with_labels(&args.format.source(&args.data)?, &options, &labels)?;
     if let Some(guess) = &dataset.guess {
         session.console.say(&format!("columns: {guess}"));
     }

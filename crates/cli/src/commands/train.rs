@@ -7,7 +7,7 @@ use crate::output::OutputFolder;
 use crate::progress::RunProgress;
 use crate::results;
 use crate::session::Session;
-use crate::unfinished::{self, Unfinished};
+use crate::unfinished::{self, Unfinished, rows_again};
 use crate::xgboost;
 use anyhow::{Result, bail};
 use offshoot::methods::Saves;
@@ -20,6 +20,8 @@ use std::path::{Path, PathBuf};
 const EXAMPLE: &str = "Examples:
   offshoot train reviews.csv --model sentence-transformers/all-MiniLM-L6-v2 --rank 16 --output sentiment
   offshoot train reviews.csv --model ./my-bert --method houlsby --train 2000 --test 500 --epochs 5
+  offshoot train 'rows/*.parquet' --model ./my-bert --test-data unseen.csv
+  zcat *.csv.gz | offshoot train - --format csv --model ./my-bert
   offshoot train more.csv --init-from sentiment --output better
   offshoot train --resume --output sentiment
   offshoot train reviews.csv --model ./my-bert --mlflow http://localhost:5000 --output sentiment
@@ -80,10 +82,11 @@ fn train(args: &Args, session: &Session) -> Result<()> {
     }
     let output = OutputFolder::ready(&args.output)?;
     let trackers = session.trackers(&recipe)?;
-    args.run.split.write(&recipe)?;
+    let rows = train::deal(&recipe)?;
+    args.run.split.write(&rows)?;
     let folder = session.model_folder(&recipe.model.name, recipe.model.pickles)?;
     keep_base(&recipe, &folder, output.path())?;
-    let (mut prepared, briefing) = train::prepare(&recipe, &folder, session.started)?;
+    let (mut prepared, briefing) = train::prepare(&recipe, rows, &folder, session.started)?;
     prepared.states = States::new(Limits::of(&recipe.train, output.path()), false);
     prepared.xgboost = xgboost::places();
     let mut classifier = start(args, &recipe, &prepared, session)?;
@@ -98,7 +101,7 @@ fn train(args: &Args, session: &Session) -> Result<()> {
         fit(&mut classifier, &recipe, &prepared, progress).map_err(|error| unfinished.failed(error))?;
     let report = RunReport {
         adapter_bytes: adapters::save(output.path(), &classifier, &prepared, &recipe)?,
-        command: again(output.path()),
+        command: again(output.path(), &recipe),
         ..report
     };
     output.write("recipe.toml", &recipe.to_toml()?)?;
@@ -158,9 +161,9 @@ fn start(args: &Args, recipe: &Recipe, prepared: &Prepared, session: &Session) -
 }
 
 /// What repeats a run.
-pub(super) fn again(output: &Path) -> String {
-    let place = output.display();
-    format!("offshoot train --recipe {place}/recipe.toml --output {place}-again")
+pub(super) fn again(output: &Path, recipe: &Recipe) -> String {
+    let (place, rows) = (output.display(), rows_again(recipe));
+    format!("offshoot train --recipe {place}/recipe.toml --output {place}-again{rows}")
 }
 
 /// How the run of a recipe's one method is shown, and noted.

@@ -43,7 +43,7 @@ pub(super) fn train(args: &Args, mut recipe: Recipe, session: &Session) -> Resul
     briefing::kept(&prepared.states).iter().for_each(|line| session.console.say(line));
     let report = RunReport {
         adapter_bytes: adapters::save_text(output.path(), &grown, &prepared, &recipe)?,
-        command: again(output.path()),
+        command: again(output.path(), &recipe),
         ..report
     };
     output.write("recipe.toml", &recipe.to_toml()?)?;

@@ -12,7 +12,7 @@ mod unfinished;
 mod written;
 
 pub(crate) use base::BaseFlags;
-pub(crate) use data::{ColumnFlags, LabelFlags, SplitFlags};
+pub(crate) use data::{ColumnFlags, FormatFlag, LabelFlags, SplitFlags, formats, source};
 pub(crate) use generation::GenerationFlags;
 pub(crate) use model::{MachineFlags, ModelFlags, PickleFlags};
 pub(crate) use run::{RunFlags, method_names, read_recipe};

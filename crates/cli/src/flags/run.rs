@@ -1,8 +1,8 @@
 //! Everything that decides a run, as flags and as a recipe.
 
 use super::{
-    ColumnFlags, LabelFlags, MachineFlags, ModelFlags, SizeFlags, SplitFlags, TrackFlags, TrainFlags,
-    WrittenFlags, change,
+    ColumnFlags, FormatFlag, LabelFlags, MachineFlags, ModelFlags, SizeFlags, SplitFlags, TrackFlags,
+    TrainFlags, WrittenFlags, change,
 };
 use crate::failure::Usage;
 use crate::session::today;
@@ -19,7 +19,8 @@ use std::path::{Path, PathBuf};
 /// Everything that decides a run: what `train` and `compare` share.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct RunFlags {
-    /// The rows: a .csv, .tsv, .jsonl, .json (also .gz, .zst) or .parquet file
+    /// The rows: a .csv, .tsv, .jsonl, .json (also .gz, .zst) or .parquet file, a pattern of files in quotes such
+    /// as 'rows/*.parquet', a folder with train, validation and test files, or `-` for standard input
     #[arg(value_name = "DATA", required_unless_present_any = ["recipe", "resume"])]
     data: Option<PathBuf>,
 
@@ -51,6 +52,8 @@ pub(crate) struct RunFlags {
     #[command(flatten)]
     pub(crate) model: ModelFlags,
     #[command(flatten)]
+    format: FormatFlag,
+    #[command(flatten)]
     columns: ColumnFlags,
     #[command(flatten)]
     labels: LabelFlags,
@@ -79,6 +82,9 @@ impl RunFlags {
         choose(&mut recipe.methods, methods)?;
         self.model.change(&mut recipe.model);
         change(&mut recipe.data.max_length, self.columns.max_length.as_ref());
+        if self.format.format.is_some() {
+            recipe.data.format.clone_from(&self.format.format);
+        }
         self.columns.change(&mut recipe.data.load.columns);
         self.labels.change(&mut recipe);
         self.split.change(&mut recipe.data);
@@ -108,6 +114,8 @@ impl RunFlags {
             ("--text-pair", self.columns.text_pair.is_some()),
             ("--label", self.labels.label.is_some()),
             ("--where", !self.labels.filters.is_empty()),
+            ("--labels", self.split.has_labels()),
+            ("--class-weights", self.training.class_weights.is_some()),
         ];
         given.iter().find(|(_, given)| *given).map(|(flag, _)| *flag)
     }

@@ -4,6 +4,7 @@
 mod asking;
 mod bad_input;
 mod browser;
+mod classes;
 mod commands;
 mod comparing;
 mod embedding;
@@ -13,6 +14,7 @@ mod language_place;
 mod merging;
 mod pickled;
 mod place;
+mod sources;
 mod text_rows;
 #[cfg(unix)]
 mod tracking;

@@ -183,7 +183,7 @@ fn mlflow_has_what_the_log_has() {
 fn stopped_and_gone_on_with(place: &Place, server: &Server, url: &str) {
     let begin = "train rows.csv --model model --threads 1 --epochs 100 --lr 0.01 --save-every 1";
     let words = format!("{begin} --output one --mlflow {url} --mlflow-experiment stopped");
-    let ran = interrupted::stop(place, &words, "-INT", "one/checkpoints/lora-seed0");
+    let ran = interrupted::stop(place, &words, "-INT", "one/checkpoints/lora-8-seed0");
     assert_eq!(ran.code, Some(130), "{ran:?}");
     nowhere(&place.path("one"), "se-cret");
     let killed = server.runs("stopped");
@@ -204,7 +204,7 @@ fn stopped_and_gone_on_with(place: &Place, server: &Server, url: &str) {
 fn left_alone(place: &Place, server: Server, url: &str) {
     let words = "train rows.csv --model model --threads 1 --epochs 100 --output alone --save-every 1";
     let child = place.start(&format!("{words} --mlflow {url} --mlflow-experiment alone"));
-    interrupted::wait(place, "alone/checkpoints/lora-seed0");
+    interrupted::wait(place, "alone/checkpoints/lora-8-seed0");
     drop(server);
     let ran = Ran::of(child).ok();
     assert_eq!(ran.stderr.matches("numbers of this run did not reach MLflow").count(), 1, "{}", ran.stderr);

@@ -62,7 +62,9 @@ impl Ground for Prepared {
     type Grown = Classifier;
 
     fn grow(&self, method: &MethodConfig, seed: u64) -> Result<Classifier> {
-        Classifier::new(&self.model, method, self.labels.len(), seed)
+        let mut classifier = Classifier::new(&self.model, method, self.labels.len(), seed)?;
+        classifier.class_weights.clone_from(&self.class_weights);
+        Ok(classifier)
     }
 
     fn train_rows(&self) -> &[Row] {

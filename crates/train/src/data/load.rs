@@ -4,14 +4,14 @@ use super::columns::Columns;
 use super::duplicates;
 use super::error::{Error, Result, shown};
 use super::filter::Filter;
-use super::format::read_with_problems;
 use super::guess::Guess;
 use super::labels::Labels;
 use super::problems::Problems;
+use super::several;
+use super::source::Source;
 use super::summary::RowCounts;
 use super::table::Table;
 use serde::{Deserialize, Serialize};
-use std::path::Path;
 
 /// What to take from a data file.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +19,9 @@ use std::path::Path;
 pub struct LoadOptions {
     /// The columns; those that are not given are guessed.
     pub columns: Columns,
+    /// The classes, in their order; default: those of the rows, sorted as numbers if all are numbers, else as texts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub labels: Option<Vec<String>>,
     /// Only rows for which all of these hold; default: every row.
     #[serde(rename = "where")]
     pub filters: Vec<Filter>,
@@ -64,12 +67,15 @@ pub struct Dataset {
 ///
 /// # Errors
 /// As [`super::read_table`]; a filter that keeps nothing; columns that are not there or not obvious; rows
-/// without text or label; fewer than 2 classes or more than [`Labels::MOST`].
-pub fn load(path: &Path, options: &LoadOptions) -> Result<Dataset> {
-    let mut rows = Rows::read(path, options)?;
+/// without text or label; fewer than 2 classes or more than [`Labels::MOST`]; a label that is not among those given.
+pub fn load(source: &Source, options: &LoadOptions) -> Result<Dataset> {
+    let mut rows = Rows::read(source, options)?;
     let dropped = duplicates::drop(&mut rows.drafts);
     (rows.counts.duplicates, rows.counts.conflicting) = dropped;
-    let labels = rows.classes()?;
+    let labels = match &options.labels {
+        Some(names) => Labels::given(names)?,
+        None => rows.classes()?,
+    };
     rows.label(labels)
 }
 
@@ -78,8 +84,8 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<Dataset> {
 ///
 /// # Errors
 /// As [`load`], but for the number of classes; a label that is not among `labels`.
-pub fn load_with_labels(path: &Path, options: &LoadOptions, labels: &Labels) -> Result<Dataset> {
-    Rows::read(path, options)?.label(labels.clone())
+pub fn load_with_labels(source: &Source, options: &LoadOptions, labels: &Labels) -> Result<Dataset> {
+    Rows::read(source, options)?.label(labels.clone())
 }
 
 impl Dataset {
@@ -95,10 +101,10 @@ impl Dataset {
     ///
     /// # Errors
     /// As [`load_with_labels`].
-    pub fn load_test(&self, path: &Path) -> Result<Self> {
+    pub fn load_test(&self, source: &Source) -> Result<Self> {
         let columns = self.columns.clone();
-        let options = LoadOptions { columns, filters: Vec::new(), skip_bad_rows: self.skip_bad_rows };
-        load_with_labels(path, &options, &self.labels)
+        let options = LoadOptions { columns, skip_bad_rows: self.skip_bad_rows, ..LoadOptions::default() };
+        load_with_labels(source, &options, &self.labels)
     }
 }
 
@@ -121,8 +127,8 @@ struct Rows {
 }
 
 impl Rows {
-    fn read(path: &Path, options: &LoadOptions) -> Result<Self> {
-        let (mut table, mut problems) = read_with_problems(path)?;
+    fn read(source: &Source, options: &LoadOptions) -> Result<Self> {
+        let (mut table, mut problems) = several::read(source, false)?;
         let read = table.rows.len() + problems.count;
         let unfiltered = table.rows.len();
         options.filters.iter().try_for_each(|filter| filter.apply(&mut table))?;
@@ -178,9 +184,10 @@ impl Rows {
         let classes = labels.classes();
         let unseen = || self.drafts.iter().filter(|draft| !classes.contains_key(draft.label.as_str()));
         if let Some(first) = unseen().next() {
+            let (file, line) = self.table.place(first.line).unwrap_or((&self.table.file, first.line));
             return Err(Error::UnseenLabel {
-                file: self.table.file.clone(),
-                line: first.line,
+                file: file.to_owned(),
+                line,
                 label: shown(&first.label),
                 known: labels.listed(),
                 rows: unseen().count(),
@@ -199,12 +206,10 @@ impl Rows {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::path::PathBuf;
-
-    fn file(folder: &tempfile::TempDir, name: &str, text: &str) -> PathBuf {
+    fn file(folder: &tempfile::TempDir, name: &str, text: &str) -> Source {
         let path = folder.path().join(name);
         std::fs::write(&path, text).unwrap();
-        path
+        Source::open(&path, None).unwrap()
     }
 
     fn load_text(text: &str, options: &str) -> Result<Dataset> {
@@ -256,6 +261,24 @@ mod tests {
         assert!(said.contains("the columns are `text`, `label`"), "{said}");
         let said = message("text,label\na,x\na,y\n", "");
         assert!(said.contains("holds no rows"), "{said}");
+    }
+
+    #[test]
+    fn given_labels_decide_the_order() {
+        let rows = "text,label\na,yes\nb,no\n";
+        let data = load_text(rows, "labels = [\"yes\", \" maybe\", \"no\"]").unwrap();
+        assert_eq!(data.labels.names, ["yes", "maybe", "no"]);
+        assert_eq!(data.examples.iter().map(|row| row.label).collect::<Vec<_>>(), [0, 2]);
+        let said = message(rows, "labels = [\"yes\", \"maybe\"]");
+        assert!(
+            said.contains("line 3: the label `no` was not among") && said.contains("`yes`, `maybe`"),
+            "{said}"
+        );
+        for labels in ["[\"yes\"]", "[\"a\", \"a\"]", "[\"a\", \" \"]"] {
+            assert!(
+                message(rows, &format!("labels = {labels}")).contains("two labels or more, all different")
+            );
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! From a file that a user has to labelled rows, checked and split. No tensor and no tokenizer here.
 //!
 //! The way of a row: a *format* (`csv`, `tsv`, `jsonl`, `json`, `lines`, `parquet`; one file each, one line in
-//! `format::FORMATS`) reads it into a [`Table`]; `filter` keeps what `--where` asks for; `columns` finds the
+//! `format::FORMATS`) reads it into a [`Table`], `several` the files of a [`Source`] into one; `filter` keeps what `--where` asks for; `columns` finds the
 //! text and the label; `duplicates` drops copies; [`Labels`] numbers the classes; `split` deals the rows.
 //!
 //! A file may be hostile: nothing here panics on one, and no record may be longer than 16 MiB.
@@ -12,7 +12,9 @@ mod csv;
 mod duplicates;
 mod error;
 mod filter;
+mod folder;
 mod format;
+mod front_matter;
 mod guess;
 mod input;
 pub mod instruct;
@@ -24,7 +26,9 @@ mod load;
 mod packed;
 mod parquet;
 mod problems;
+mod several;
 mod sizes;
+mod source;
 mod split;
 mod stratify;
 mod summary;
@@ -36,12 +40,13 @@ pub use amount::Amount;
 pub use columns::{Columns, Input};
 pub use error::{Error, Result};
 pub use filter::Filter;
-pub use format::{FORMATS, Format, read_table, read_table_from};
+pub use format::{FORMATS, Format, read_source, read_table};
 pub use labels::Labels;
 pub use load::{Dataset, Example, LoadOptions, load, load_with_labels};
 pub use problems::{Problem, Problems};
 pub use sizes::SplitOptions;
-pub use split::Split;
+pub use source::{Places, Source, Sources};
+pub use split::{Beside, Split};
 pub use summary::{ClassCounts, RowCounts, Summary};
 pub use table::{Row, Table};
 pub use write::{write_csv, write_csv_record};

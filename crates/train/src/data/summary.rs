@@ -2,7 +2,7 @@
 
 use super::error::shown;
 use super::load::{Dataset, Example};
-use super::split::Split;
+use super::split::{Beside, Split};
 use serde::Serialize;
 use std::fmt;
 
@@ -44,10 +44,12 @@ pub struct Summary {
     pub file: String,
     /// Its rows.
     pub rows: RowCounts,
+    /// The file for validation, if there is one, its rows, and how many of them stand in the test file too.
+    pub validation_file: Option<(String, RowCounts, usize)>,
     /// The test file and its rows, if there is one.
     pub test_file: Option<(String, RowCounts)>,
-    /// Rows left out because they stand in the test file too.
-    pub in_test_file: usize,
+    /// Rows left out because they stand in these files too.
+    pub elsewhere: usize,
     /// Rows that no part asked for.
     pub unused: usize,
     /// The classes.
@@ -66,10 +68,9 @@ impl Summary {
 
     pub(super) fn new(
         dataset: &Dataset,
-        test: Option<&Dataset>,
+        beside: Beside<'_, Dataset>,
         split: &Split,
-        in_test_file: usize,
-        unused: usize,
+        [elsewhere, unused]: [usize; 2],
     ) -> Self {
         let classes = dataset.labels.len();
         let [train, validation, tests] =
@@ -84,8 +85,12 @@ impl Summary {
         Self {
             file: dataset.file.clone(),
             rows: dataset.counts,
-            test_file: test.map(|test| (test.file.clone(), test.counts)),
-            in_test_file,
+            validation_file: beside.validation.map(|file| {
+                let tested = file.examples.len() - file.rows_not_in(beside.test.into_iter()).len();
+                (file.file.clone(), file.counts, tested)
+            }),
+            test_file: beside.test.map(|test| (test.file.clone(), test.counts)),
+            elsewhere,
             unused,
             classes: counts.collect(),
         }
@@ -105,9 +110,13 @@ fn by_class(examples: &[Example], classes: usize) -> Vec<usize> {
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}: {}", self.file, described(&self.rows, self.in_test_file, self.unused))?;
+        let files = others(self.validation_file.is_some());
+        writeln!(f, "{}: {}", self.file, described(&self.rows, (self.elsewhere, files), self.unused))?;
+        if let Some((file, rows, tested)) = &self.validation_file {
+            writeln!(f, "{file}: {}", described(rows, (*tested, others(false)), 0))?;
+        }
         if let Some((file, rows)) = &self.test_file {
-            writeln!(f, "{file}: {}", described(rows, 0, 0))?;
+            writeln!(f, "{file}: {}", described(rows, (0, ""), 0))?;
         }
         let named = self.classes.iter().map(|class| class.label.as_str());
         for (name, count) in Self::PARTS {
@@ -122,13 +131,18 @@ impl fmt::Display for Summary {
     }
 }
 
-fn described(rows: &RowCounts, in_test_file: usize, unused: usize) -> String {
+/// Where rows stand that are left out.
+pub(super) fn others(validation_file: bool) -> &'static str {
+    if validation_file { "in the other files too" } else { "in the test file too" }
+}
+
+fn described(rows: &RowCounts, (elsewhere, files): (usize, &str), unused: usize) -> String {
     let reasons = [
         (rows.unusable, "unusable"),
         (rows.filtered, "filtered out"),
         (rows.duplicates, "duplicates"),
         (rows.conflicting, "with conflicting labels"),
-        (in_test_file, "in the test file too"),
+        (elsewhere, files),
         (unused, "not needed"),
     ];
     let left_out: usize = reasons.iter().map(|(count, _)| count).sum();

@@ -1,11 +1,12 @@
 //! Multinomial logistic regression with an L2 penalty: a convex problem, solved to its minimum.
 //!
-//! Minimises `mean cross-entropy + strength / 2 ||W||²` over features that were centred and scaled to unit
-//! deviation, by L-BFGS (Nocedal and Wright, Numerical Optimization, algorithm 7.5) in double precision.
+//! Minimises `mean cross-entropy + strength / 2 ||W||²` (a mean weighted by the rows' classes, where these have
+//! weights) over features that were centred and scaled to unit deviation, by L-BFGS (Nocedal and Wright, Numerical Optimization, algorithm 7.5) in double precision.
 //! Biases are not penalised.
 
+use super::Classes;
 use super::scaling::Scaling;
-use crate::Metrics;
+use crate::metrics::mean_loss;
 use std::collections::VecDeque;
 
 /// Steps of the solver at most; features of a few hundred columns take a few dozen.
@@ -29,7 +30,12 @@ pub(crate) struct Linear {
 }
 
 /// Fits features, one list per row, to labels below `classes`.
-pub(crate) fn fit(features: &[Vec<f32>], labels: &[u32], classes: usize, strength: f64) -> Linear {
+pub(super) fn fit<'a>(
+    features: &[Vec<f32>],
+    labels: &'a [u32],
+    classes: impl Into<Classes<'a>>,
+    strength: f64,
+) -> Linear {
     let problem = Problem::new(features, labels, classes, strength);
     let (solution, steps) = minimise(&problem);
     problem.unscale(&solution, steps)
@@ -37,14 +43,19 @@ pub(crate) fn fit(features: &[Vec<f32>], labels: &[u32], classes: usize, strengt
 
 /// The strength, of those given, whose solution on four fifths of the rows has the lowest loss on the other
 /// fifth. Rows are expected in random order.
-pub(crate) fn choose(features: &[Vec<f32>], labels: &[u32], classes: usize, strengths: &[f64]) -> f64 {
-    let held_out = features.len() / 5;
+pub(super) fn choose<'a>(
+    features: &[Vec<f32>],
+    labels: &'a [u32],
+    classes: impl Into<Classes<'a>>,
+    strengths: &[f64],
+) -> f64 {
+    let (classes, held_out) = (classes.into(), features.len() / 5);
     let ((test, train), (test_labels, train_labels)) =
         (features.split_at(held_out), labels.split_at(held_out));
     let loss = |strength: f64| {
         let model = fit(train, train_labels, classes, strength);
         let logits: Vec<Vec<f32>> = test.iter().map(|row| logits(&model, row)).collect();
-        Metrics::of(&logits, test_labels).loss
+        mean_loss(&logits, test_labels, |label| classes.weight(label))
     };
     let scored = strengths.iter().map(|&strength| (loss(strength), strength));
     scored.min_by(|a, b| a.0.total_cmp(&b.0)).map_or(1.0, |(_, strength)| strength)
@@ -63,12 +74,13 @@ struct Problem<'a> {
     rows: Vec<f64>,
     labels: &'a [u32],
     scaling: Scaling,
-    classes: usize,
+    classes: Classes<'a>,
     strength: f64,
 }
 
 impl<'a> Problem<'a> {
-    fn new(features: &[Vec<f32>], labels: &'a [u32], classes: usize, strength: f64) -> Self {
+    fn new(features: &[Vec<f32>], labels: &'a [u32], classes: impl Into<Classes<'a>>, strength: f64) -> Self {
+        let classes = classes.into();
         let scaling = Scaling::of(features);
         let rows = features.iter().flat_map(|row| scaling.apply(row)).collect();
         Self { rows, labels, scaling, classes, strength }
@@ -79,24 +91,25 @@ impl<'a> Problem<'a> {
     }
 
     fn unknowns(&self) -> usize {
-        self.classes * (self.columns() + 1)
+        self.classes.count * (self.columns() + 1)
     }
 
     /// The objective at `w`, and its gradient into `gradient`.
     fn evaluate(&self, w: &[f64], gradient: &mut [f64]) -> f64 {
         let (columns, stride) = (self.columns(), self.columns() + 1);
-        let n = self.labels.len().max(1) as f64;
+        let n = self.classes.total(self.labels);
         gradient.fill(0.0);
         let mut total = 0.0;
-        let mut scores = vec![0.0; self.classes];
+        let mut scores = vec![0.0; self.classes.count];
         for (row, &label) in self.rows.chunks(columns.max(1)).zip(self.labels) {
             for (score, own) in scores.iter_mut().zip(w.chunks(stride)) {
                 *score = dot(&own[..columns], row) + own[columns];
             }
-            total += softmax_in_place(&mut scores, label as usize);
+            let weight = self.classes.weight(label);
+            total += weight * softmax_in_place(&mut scores, label as usize);
             for (score, own) in scores.iter().zip(gradient.chunks_mut(stride)) {
-                add_scaled(&mut own[..columns], score / n, row);
-                own[columns] += score / n;
+                add_scaled(&mut own[..columns], weight * score / n, row);
+                own[columns] += weight * score / n;
             }
         }
         total / n + self.penalty(w, gradient)
@@ -255,6 +268,29 @@ mod tests {
             let numeric = (at(1e-5) - at(-1e-5)) / 2e-5;
             assert!((numeric - gradient[i]).abs() < 1e-8, "{i}: {numeric} {}", gradient[i]);
         }
+    }
+
+    #[test]
+    fn a_weight_of_two_is_each_row_twice() {
+        let (features, labels) = blobs(60, 5);
+        let weights = [1.0, 2.0, 1.0];
+        let weighted = fit(&features, &labels, Classes { count: 3, weights: &weights }, 0.1);
+        let again = |row: &usize| if labels[*row] == 1 { 2 } else { 1 };
+        let rows: Vec<usize> = (0..60).flat_map(|row| std::iter::repeat_n(row, again(&row))).collect();
+        let problem = Problem {
+            // The same scaling: that of features does not hang on weights.
+            scaling: Scaling::of(&features),
+            rows: rows.iter().flat_map(|&row| Scaling::of(&features).apply(&features[row])).collect(),
+            labels: &rows.iter().map(|&row| labels[row]).collect::<Vec<u32>>(),
+            classes: 3.into(),
+            strength: 0.1,
+        };
+        let (solution, steps) = minimise(&problem);
+        let twice = problem.unscale(&solution, steps);
+        for (a, b) in weighted.weight.iter().zip(&twice.weight) {
+            assert!((a - b).abs() < 1e-3, "{a} {b}");
+        }
+        assert!(weighted.bias[1] > fit(&features, &labels, 3, 0.1).bias[1]);
     }
 
     #[test]

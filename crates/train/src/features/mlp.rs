@@ -1,12 +1,14 @@
 //! A network of one hidden layer, trained on features. How many passes it makes over the rows is chosen on a fifth
 //! of them that it does not train on; then it is trained on all.
 
+use super::Classes;
 use super::scaling::Scaling;
-use crate::{Error, Metrics, Result};
+use crate::metrics::mean_loss;
+use crate::{Error, Result};
 use offshoot_core::nn::{Head, HeadLayer, Linear};
 use offshoot_core::optim::{AdamW, Settings};
 use offshoot_core::{
-    Activation, Device, Kind, Params, Part, Place, Rng, Step, Tape, Tensor, Weight, cross_entropy,
+    Activation, Device, Kind, Params, Part, Place, Rng, Step, Tape, Tensor, Weight, weighted_cross_entropy,
 };
 use offshoot_methods::features_mlp::Config;
 
@@ -55,7 +57,7 @@ pub(super) fn linear(name: &str, weight: Tensor) -> Linear {
 /// order.
 pub(super) fn fit(
     (features, labels): (&[Vec<f32>], &[u32]),
-    classes: usize,
+    classes: Classes<'_>,
     config: &Config,
     device: &Device,
     seed: u64,
@@ -63,13 +65,13 @@ pub(super) fn fit(
     let scaling = Scaling::of(features);
     let rows: Vec<Vec<f32>> =
         features.iter().map(|row| scaling.apply(row).into_iter().map(|x| x as f32).collect()).collect();
-    let sizes = [scaling.columns(), config.width, classes];
+    let sizes = [scaling.columns(), config.width, classes.count];
     let rng = Rng::new(seed).fork("mlp");
     let held_out = rows.len() / 5;
     let ((test, train), (test_labels, train_labels)) = (rows.split_at(held_out), labels.split_at(held_out));
-    let mut tried = Network::new(device, sizes, &rng)?;
+    let mut tried = Network::new(device, sizes, classes, &rng)?;
     let epochs = tried.choose((train, train_labels), (test, test_labels), config)?;
-    let mut network = Network::new(device, sizes, &rng)?;
+    let mut network = Network::new(device, sizes, classes, &rng)?;
     (0..epochs).try_for_each(|epoch| network.epoch((&rows, labels), config, epoch))?;
     Ok(Trained { values: folded(&network.params, &scaling), steps: network.optimizer.steps(), epochs })
 }
@@ -88,7 +90,8 @@ fn folded(params: &Params, scaling: &Scaling) -> Vec<Vec<f32>> {
 }
 
 /// The network while it is trained.
-struct Network {
+struct Network<'a> {
+    classes: Classes<'a>,
     head: Head,
     params: Params,
     optimizer: AdamW,
@@ -96,13 +99,13 @@ struct Network {
     rng: Rng,
 }
 
-impl Network {
-    fn new(device: &Device, sizes: [usize; 3], rng: &Rng) -> Result<Self> {
+impl<'a> Network<'a> {
+    fn new(device: &Device, sizes: [usize; 3], classes: Classes<'a>, rng: &Rng) -> Result<Self> {
         let mut params = Params::new();
         let mut head = head(device, sizes, &mut rng.fork("initial"));
         head.train(&mut params)?;
         let optimizer = AdamW::new(&params);
-        Ok(Self { head, params, optimizer, device: device.clone(), rng: rng.clone() })
+        Ok(Self { classes, head, params, optimizer, device: device.clone(), rng: rng.clone() })
     }
 
     /// After how many passes over the rows those held out are told best.
@@ -138,8 +141,8 @@ impl Network {
     fn step(&mut self, batch: &Tensor, labels: &[u32], config: &Config) -> Result<()> {
         let tape = Tape::new();
         let logits = self.head.forward(batch, &Step::tracked(&self.params, &tape))?;
-        let loss = cross_entropy(&logits, labels, 0.0)?;
-        tape.backward(&loss, 1.0 / labels.len() as f32)?;
+        let loss = weighted_cross_entropy(&logits, (labels, self.classes.weights), 0.0)?;
+        tape.backward(&loss, 1.0 / self.classes.total(labels) as f32)?;
         let norm = self.params.gradient_norm();
         if !norm.is_finite() {
             let reason = "the network's gradient is not finite; set a smaller features-mlp.rate";
@@ -159,7 +162,8 @@ impl Network {
         if rows.is_empty() {
             return Ok(f64::INFINITY);
         }
-        Ok(Metrics::of(&logits(&self.head, &self.params, rows)?, labels).loss)
+        let logits = logits(&self.head, &self.params, rows)?;
+        Ok(mean_loss(&logits, labels, |label| self.classes.weight(label)))
     }
 }
 
@@ -187,6 +191,7 @@ fn batch(device: &Device, rows: &[&Vec<f32>]) -> Result<Tensor> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Metrics;
 
     /// Two features whose product's sign is the class: no linear classifier tells them.
     fn crossed(n: usize) -> (Vec<Vec<f32>>, Vec<u32>) {
@@ -208,7 +213,7 @@ mod tests {
     fn learns_what_no_linear_classifier_can() {
         let (rows, labels) = crossed(600);
         let config = Config { width: 16, rate: 1e-2, ..Config::default() };
-        let trained = fit((&rows[200..], &labels[200..]), 2, &config, &Device::cpu(), 1).unwrap();
+        let trained = fit((&rows[200..], &labels[200..]), 2.into(), &config, &Device::cpu(), 1).unwrap();
         let network = Metrics::of(&answers(&trained, &rows[..200], [3, 16, 2]), &labels[..200]);
         let line = super::super::logistic::fit(&rows[200..], &labels[200..], 2, 1e-3);
         let line: Vec<Vec<f32>> =
@@ -221,15 +226,28 @@ mod tests {
     fn the_seed_decides_all_values() {
         let (rows, labels) = crossed(100);
         let config = Config { width: 4, epochs: 3, ..Config::default() };
-        let fit = |seed| fit((&rows, &labels), 2, &config, &Device::cpu(), seed).unwrap().values;
+        let fit = |seed| fit((&rows, &labels), 2.into(), &config, &Device::cpu(), seed).unwrap().values;
         assert_eq!(fit(1), fit(1));
         assert_ne!(fit(1), fit(2));
     }
 
     #[test]
+    fn a_heavier_class_is_told_more_often() {
+        let (rows, labels) = crossed(200);
+        let config = Config { width: 4, epochs: 20, rate: 1e-2, ..Config::default() };
+        let told = |weights: &[f32]| {
+            let classes = Classes { count: 2, weights };
+            let trained = fit((&rows, &labels), classes, &config, &Device::cpu(), 1).unwrap();
+            answers(&trained, &rows, [3, 4, 2]).iter().filter(|row| crate::argmax(row) == 1).count()
+        };
+        assert!(told(&[1.0, 20.0]) > told(&[20.0, 1.0]) + 20);
+        assert_eq!(told(&[]), told(&[1.0, 1.0]));
+    }
+
+    #[test]
     fn one_row_is_enough_to_train_on() {
         let (rows, labels) = crossed(1);
-        let trained = fit((&rows, &labels), 2, &Config::default(), &Device::cpu(), 0).unwrap();
+        let trained = fit((&rows, &labels), 2.into(), &Config::default(), &Device::cpu(), 0).unwrap();
         assert!(trained.values.iter().flatten().all(|value| value.is_finite()));
     }
 }

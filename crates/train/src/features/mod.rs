@@ -42,6 +42,8 @@ pub struct Labelled<'a> {
     pub rows: &'a [Row],
     /// How many classes their labels tell apart.
     pub classes: usize,
+    /// What the loss of a row of each class is multiplied by, where the method has a loss; none for 1.
+    pub weights: &'a [f32],
     /// Outputs of frozen blocks that are known or kept, where some are.
     pub states: Option<&'a States>,
     /// Tokens of a micro-batch at most.
@@ -50,6 +52,32 @@ pub struct Labelled<'a> {
     pub seed: u64,
     /// Files in which the XGBoost library may be, for the method that needs it.
     pub xgboost: &'a [PathBuf],
+}
+
+/// The classes that a classifier tells apart.
+#[derive(Clone, Copy, Debug)]
+struct Classes<'a> {
+    count: usize,
+    /// The weight of each; none for 1.
+    weights: &'a [f32],
+}
+
+impl Classes<'_> {
+    fn weight(&self, label: u32) -> f64 {
+        self.weights.get(label as usize).map_or(1.0, |&weight| f64::from(weight))
+    }
+
+    /// The sum of the weights of all rows.
+    fn total(&self, labels: &[u32]) -> f64 {
+        let total: f64 = labels.iter().map(|label| self.weight(*label)).sum();
+        if total > 0.0 { total } else { 1.0 }
+    }
+}
+
+impl From<usize> for Classes<'_> {
+    fn from(count: usize) -> Self {
+        Self { count, weights: &[] }
+    }
 }
 
 /// Embeds the training rows and fits the method's classifier to them. `embedded` is told of rows as they are done.
@@ -107,17 +135,18 @@ fn fit(
     labelled: &Labelled<'_>,
 ) -> Result<Fit> {
     let (classes, rows) = (labelled.classes, (features, labels));
+    let weighted = Classes { count: classes, weights: labelled.weights };
     let device = classifier.device().clone();
     match &mut classifier.method {
         MethodConfig::Features(config) => {
-            let solution = solve(rows, classes, config.l2);
+            let solution = solve(rows, weighted, config.l2);
             let logits = features.iter().map(|row| logistic::logits(&solution, row)).collect();
             let steps = solution.steps as u64;
             classifier.params.restore(&[solution.weight, solution.bias])?;
             Ok(Fit { logits, steps, epochs: 1 })
         }
         MethodConfig::FeaturesMlp(config) => {
-            let trained = mlp::fit(rows, classes, config, &device, labelled.seed)?;
+            let trained = mlp::fit(rows, weighted, config, &device, labelled.seed)?;
             classifier.params.restore(&trained.values)?;
             let logits = mlp::logits(&classifier.head, &classifier.params, features)?;
             Ok(Fit { logits, steps: trained.steps, epochs: trained.epochs })
@@ -147,11 +176,16 @@ fn fit(
 }
 
 /// Logistic regression, at the penalty given or the best of a few.
-fn solve((features, labels): (&[Vec<f32>], &[u32]), classes: usize, l2: Option<f64>) -> logistic::Linear {
+fn solve(
+    (features, labels): (&[Vec<f32>], &[u32]),
+    classes: Classes<'_>,
+    l2: Option<f64>,
+) -> logistic::Linear {
     // The solver's loss is a mean over the rows, the setting's a sum.
-    let strengths = CANDIDATES.map(|l2| l2 / labels.len().max(1) as f64);
+    let total = classes.total(labels);
+    let strengths = CANDIDATES.map(|l2| l2 / total);
     let strength = match l2 {
-        Some(l2) => l2 / labels.len().max(1) as f64,
+        Some(l2) => l2 / total,
         None => logistic::choose(features, labels, classes, &strengths),
     };
     logistic::fit(features, labels, classes, strength)

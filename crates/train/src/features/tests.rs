@@ -55,7 +55,15 @@ fn methods() -> Vec<MethodConfig> {
 
 fn fitted(model: &Model, method: &MethodConfig, seed: u64) -> (Classifier, Outcome) {
     let rows = rows(90, 1);
-    let labelled = Labelled { rows: &rows, classes: 3, states: None, tokens: 256, seed, xgboost: &xgboost() };
+    let labelled = Labelled {
+        rows: &rows,
+        classes: 3,
+        weights: &[],
+        states: None,
+        tokens: 256,
+        seed,
+        xgboost: &xgboost(),
+    };
     fit_features(model, method, &labelled, |_| {}).unwrap()
 }
 
@@ -139,7 +147,8 @@ fn states_that_are_shared_change_nothing() {
     let rows = rows(60, 1);
     let states = States::new(crate::Limits { memory: 1 << 24, total: 1 << 24, folder: None }, true);
     let fit = |states| {
-        let labelled = Labelled { rows: &rows, classes: 3, states, tokens: 256, seed: 1, xgboost: &[] };
+        let labelled =
+            Labelled { rows: &rows, classes: 3, weights: &[], states, tokens: 256, seed: 1, xgboost: &[] };
         fit_features(&model, &methods()[3], &labelled, |_| {}).unwrap().0.fitted
     };
     let alone = fit(None);

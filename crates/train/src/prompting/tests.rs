@@ -9,7 +9,7 @@ use crate::data::Example;
 use crate::run::Prepared;
 use crate::{
     Classifier, CompareSettings, DataRecipe, ModelRecipe, Recipe, RunReport, TrackSettings, TrainSettings,
-    prepare,
+    deal, prepare,
 };
 use offshoot_core::{Batch, Mode, NoAdapter, Params, Pass, Rng, forward};
 use offshoot_methods::MethodConfig;
@@ -68,7 +68,7 @@ pub(super) fn prepared(family: &str) -> Prepared {
         track: TrackSettings::default(),
         methods: Vec::new(),
     };
-    prepare(&recipe, folder.path(), Instant::now()).unwrap().0
+    prepare(&recipe, deal(&recipe).unwrap(), folder.path(), Instant::now()).unwrap().0
 }
 
 pub(super) fn prompt(prepared: &Prepared, template: &str, calibrate: bool) -> Prompt {

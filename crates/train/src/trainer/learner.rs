@@ -5,7 +5,7 @@ use crate::frozen::Cache;
 use crate::instruct::LmRow;
 use crate::rows::{Row, Tokens, bucketed, pack};
 use crate::{Classifier, Error, LanguageModel, LmMetrics, Metrics, Result, Score};
-use offshoot_core::{Adapter, Backbone, Device, Mode, Params, Pass, Tensor, cross_entropy};
+use offshoot_core::{Adapter, Backbone, Device, Mode, Params, Pass, Tensor, weighted_cross_entropy};
 use offshoot_methods::MethodConfig;
 use std::hash::Hash;
 
@@ -45,6 +45,11 @@ pub trait Learner {
 
     /// How many losses the rows have: the mean of a step is over these.
     fn losses(&self, rows: &[&Self::Row]) -> usize;
+
+    /// What the sum of these losses is divided by for their mean: how many they are, unless they are weighted.
+    fn weight(&self, rows: &[&Self::Row]) -> f64 {
+        self.losses(rows) as f64
+    }
 
     /// The summed loss of a pass over rows.
     ///
@@ -104,9 +109,15 @@ impl Learner for Classifier {
         rows.len()
     }
 
+    fn weight(&self, rows: &[&Row]) -> f64 {
+        let weight = |row: &&Row| self.class_weights.get(row.label as usize).map_or(1.0, |&w| f64::from(w));
+        rows.iter().map(weight).sum()
+    }
+
     fn loss(&self, pass: &mut Pass<'_>, rows: &[&Row], settings: &TrainSettings) -> Result<Tensor> {
         let labels: Vec<u32> = rows.iter().map(|row| row.label).collect();
-        Ok(cross_entropy(&self.logits(pass)?, &labels, settings.label_smoothing)?)
+        let labelled = (labels.as_slice(), self.class_weights.as_slice());
+        Ok(weighted_cross_entropy(&self.logits(pass)?, labelled, settings.label_smoothing)?)
     }
 
     fn score_known(&self, rows: &[Row], tokens: usize, cache: &Cache<'_>) -> Result<Score> {

@@ -1,10 +1,12 @@
 //! The one training loop: what goes in, what is told on the way, what comes out. `run` has the loop itself.
 
+mod class_weights;
 mod learner;
 mod run;
 mod schedule;
 mod settings;
 
+pub use class_weights::ClassWeights;
 pub(crate) use learner::check_lengths;
 pub use learner::{Learner, measure};
 pub(crate) use run::{Progress, Run};
