@@ -24,7 +24,13 @@ fn rows(count: usize, seed: u64) -> Vec<Row> {
         let label = line % 3;
         let mut ids: Vec<u32> = (0..4 + rng.below(8)).map(|_| 50 + rng.below(100) as u32).collect();
         ids.insert(1, 10 + label as u32);
-        Row { types: vec![0; ids.len()], ids, label: label as u32, line: line as u64 + 2, truncated: false }
+        Row {
+            types: vec![0; ids.len()],
+            ids,
+            label: (label as u32).into(),
+            line: line as u64 + 2,
+            truncated: false,
+        }
     };
     (0..count).map(row).collect()
 }
@@ -68,7 +74,7 @@ fn training_learns_what_can_be_learnt() {
 }
 
 fn labelled(rows: &[Row]) -> Labelled<'_> {
-    Labelled { rows, classes: 3, states: None, tokens: 1000, seed: 0, xgboost: &[] }
+    Labelled { rows, objective: 3.into(), states: None, tokens: 1000, seed: 0, xgboost: &[] }
 }
 
 #[test]

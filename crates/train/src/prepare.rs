@@ -2,6 +2,7 @@
 
 use crate::data::{self, Dataset, Example, Split, Summary};
 use crate::frozen::States;
+use crate::objective::Objective;
 use crate::recipe::{ModelRecipe, Recipe};
 use crate::rows::{Lengths, Row};
 use crate::run::Prepared;
@@ -35,9 +36,10 @@ pub struct Briefing {
 /// Everything that is wrong with the model, the data, or how they fit together, before any training.
 pub fn prepare(recipe: &Recipe, folder: &Path, started: Instant) -> Result<(Prepared, Briefing)> {
     recipe.train.check()?;
+    recipe.check_task()?;
     let (dataset, split, summary) = split(recipe)?;
     let ModelRecipe { pooling, pickles, .. } = recipe.model;
-    let options = LoadOptions { pooling, pickles, ..LoadOptions::default() };
+    let options = LoadOptions { task: recipe.task, pooling, pickles };
     let model = Model::open(folder, &options, &Device::cpu())?;
     let tokenizer = open_tokenizer(&model, folder)?;
     let max_length = recipe.data.max_length.min(model.backbone.shape().positions);
@@ -52,11 +54,13 @@ pub fn prepare(recipe: &Recipe, folder: &Path, started: Instant) -> Result<(Prep
         notes: model.notes.clone(),
     };
     let labels = dataset.labels.names;
+    let objective = Objective::new(recipe.task, labels.len());
     let model_name = recipe.model.name.clone();
     Ok((
         Prepared {
             model,
             model_name,
+            objective,
             labels,
             train,
             validation,
@@ -104,7 +108,7 @@ fn same_file(a: &Path, b: &Path) -> bool {
 /// The recipe's rows. The split hangs on the recipe's seed alone: all methods and all seeds of a comparison
 /// see the same.
 fn split(recipe: &Recipe) -> Result<(Dataset, Split, Summary)> {
-    let dataset = data::load(&recipe.data.path, &recipe.data.load)?;
+    let dataset = data::load(&recipe.data.path, &recipe.data.load, recipe.task)?;
     let test = recipe.data.test_data.as_deref().map(|path| dataset.load_test(path)).transpose()?;
     let mut rng = Rng::new(recipe.train.seed).fork("split");
     let (split, summary) = dataset.split(&recipe.data.split, test.as_ref(), &mut || rng.next_u64())?;
@@ -138,7 +142,7 @@ pub fn encode(tokenizer: &Tokenizer, examples: &[Example], max_length: usize) ->
     let row = |(e, example): (offshoot_models::tokenizer::Encoded, &Example)| Row {
         ids: e.ids,
         types: e.types.into_iter().map(u32::from).collect(),
-        label: example.label,
+        label: example.label.clone(),
         line: example.line as u64,
         truncated: e.truncated,
     };

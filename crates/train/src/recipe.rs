@@ -2,7 +2,7 @@
 
 use crate::data::instruct::LmLoadOptions;
 use crate::data::{LoadOptions, SplitOptions};
-use crate::{CompareSettings, Error, Generate, Result, TrainSettings};
+use crate::{CompareSettings, Error, Generate, Objective, Result, TrainSettings};
 use offshoot_methods::MethodConfig;
 use offshoot_models::chat::Date;
 use offshoot_models::weights::Pickles;
@@ -121,6 +121,20 @@ impl Recipe {
     /// If a setting cannot be written as TOML.
     pub fn to_toml(&self) -> Result<String> {
         toml::to_string_pretty(self).map_err(|error| Error::invalid(format!("recipe: {error}")))
+    }
+
+    /// Checks that methods and settings have a meaning for a task with a head, before any work starts.
+    ///
+    /// # Errors
+    /// One message with everything that has none.
+    pub fn check_task(&self) -> Result<()> {
+        let objective = Objective::new(self.task, 0);
+        let unfit = self.methods.iter().filter(|method| !objective.fits(method));
+        let mut wrong: Vec<String> = unfit.map(|method| objective.refusal(method)).collect();
+        if self.task == Task::Regression && self.train.label_smoothing > 0.0 {
+            wrong.push("label_smoothing is for classes, and a regression has none: leave it out".into());
+        }
+        if wrong.is_empty() { Ok(()) } else { Err(Error::invalid(wrong.join("; "))) }
     }
 
     /// What differs from another recipe, apart from what changes no result.

@@ -19,8 +19,8 @@ use offshoot::methods::{MethodConfig, Saves};
 use offshoot::models::Task;
 use offshoot::train::data::instruct::Layout;
 use offshoot::train::{
-    self, CompareSettings, Comparison, Event, Ground, Limits, LmPrepared, Prepared, Recipe, RunReport,
-    States, Track, TrainSettings, Tuned, Watcher, XgboostLibrary,
+    self, CompareSettings, Comparison, Event, Ground, Limits, LmPrepared, Objective, Prepared, Recipe,
+    RunReport, States, Track, TrainSettings, Tuned, Watcher, XgboostLibrary,
 };
 use std::path::{Path, PathBuf};
 
@@ -29,6 +29,7 @@ const EXAMPLE: &str = "Examples:
   offshoot compare reviews.csv --model ./my-bert --methods lora,head --train 2000 --test 500 --seeds 0,1,2
   offshoot compare reviews.csv --model ./my-bert --seeds 0,1,2 --budget 30m
   offshoot compare reviews.csv --model ./my-bert --methods lora,features --train-sizes 100,300,1000
+  offshoot compare pairs.csv --task regression --label similarity --model ./my-bert
   offshoot compare alpaca.json --task language-model --model ./SmolLM2-135M-Instruct --methods lora,in-context \
     --generate 50";
 
@@ -120,15 +121,19 @@ fn compare(args: &Args, session: &Session) -> Result<()> {
     if recipe.task == Task::LanguageModel {
         return compare_text(args, recipe, chosen, &output, session);
     }
+    without_unfit(&mut recipe, session)?;
     args.run.split.write(&recipe)?;
     let folder = session.model_folder(&recipe.model.name, recipe.model.pickles)?;
     let (mut prepared, briefing) = train::prepare(&recipe, &folder, session.started)?;
     prepared.states = States::new(Limits::of(&recipe.train, output.path()), true);
-    if !chosen && prepared.model.backbone.output_head().is_none() {
+    if !chosen && recipe.methods.iter().any(asks) && prepared.model.backbone.output_head().is_none() {
         leave_out(&mut recipe, asks, "this model has no output head to ask", session);
     }
     prepared.xgboost = xgboost::places();
-    if !chosen && let Err(error) = XgboostLibrary::load(&prepared.xgboost) {
+    if !chosen
+        && recipe.methods.iter().any(boosts)
+        && let Err(error) = XgboostLibrary::load(&prepared.xgboost)
+    {
         leave_out(&mut recipe, boosts, &error.to_string(), session);
     }
     recipe.methods.iter_mut().for_each(|method| method.resolve(prepared.model.backbone.shape()));
@@ -255,8 +260,23 @@ impl Keep for LmPrepared {
     }
 }
 
+/// Leaves out methods that cannot do the task, as rows of failures would be of no use.
+fn without_unfit(recipe: &mut Recipe, session: &Session) -> Result<()> {
+    let objective = Objective::new(recipe.task, 0);
+    let unfit = |method: &MethodConfig| !objective.fits(method);
+    if recipe.methods.iter().all(unfit)
+        && let Some(first) = recipe.methods.first()
+    {
+        bail!(Usage(objective.refusal(first)));
+    }
+    if recipe.methods.iter().any(unfit) {
+        leave_out(recipe, unfit, "they tell classes apart and give no numbers", session);
+    }
+    Ok(recipe.check_task().map_err(|error| Usage(error.to_string()))?)
+}
+
 /// Leaves out methods that have no meaning here, and says why.
-fn leave_out(recipe: &mut Recipe, which: fn(&MethodConfig) -> bool, reason: &str, session: &Session) {
+fn leave_out(recipe: &mut Recipe, which: impl Fn(&MethodConfig) -> bool, reason: &str, session: &Session) {
     let out: Vec<&str> = recipe.methods.iter().filter(|m| which(m)).map(|m| m.info().name).collect();
     session.console.say(&format!("left out: {} ({reason})", out.join(", ")));
     recipe.methods.retain(|method| !which(method));
@@ -293,9 +313,9 @@ fn conclude(comparison: &Comparison, output: &OutputFolder, task: Task, session:
             console.show(&format!("More rows: {more}."))?;
         }
         let folder = format!("{place}/adapters/{method}");
-        let next = match task {
-            Task::Classification => format!("offshoot predict FILE --adapter {folder}"),
-            Task::LanguageModel => format!("offshoot generate --adapter {folder} PROMPT"),
+        let next = match task.has_head() {
+            true => format!("offshoot predict FILE --adapter {folder}"),
+            false => format!("offshoot generate --adapter {folder} PROMPT"),
         };
         console.show(&format!(
             "\nreport.html, report.json, recipe.toml and the adapters are in {place}. Use one with"

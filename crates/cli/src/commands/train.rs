@@ -2,6 +2,7 @@
 
 use crate::adapters::{self, Adapter};
 use crate::briefing;
+use crate::failure::Usage;
 use crate::flags::{RunFlags, UnfinishedFlags, method_names, read_recipe};
 use crate::output::OutputFolder;
 use crate::progress::RunProgress;
@@ -18,6 +19,7 @@ use std::path::{Path, PathBuf};
 const EXAMPLE: &str = "Examples:
   offshoot train reviews.csv --model sentence-transformers/all-MiniLM-L6-v2 --rank 16 --output sentiment
   offshoot train reviews.csv --model ./my-bert --method houlsby --train 2000 --test 500 --epochs 5
+  offshoot train pairs.csv --task regression --label similarity --model ./my-bert --output similar
   offshoot train more.csv --init-from sentiment --output better
   offshoot train --resume --output sentiment
   offshoot train alpaca.json --task language-model --model ./SmolLM2-135M-Instruct --output assistant";
@@ -75,6 +77,7 @@ fn train(args: &Args, session: &Session) -> Result<()> {
     if recipe.task == Task::LanguageModel {
         return super::train_text::train(args, recipe, session);
     }
+    recipe.check_task().map_err(|error| Usage(error.to_string()))?;
     let output = OutputFolder::ready(&args.output)?;
     args.run.split.write(&recipe)?;
     let folder = session.model_folder(&recipe.model.name, recipe.model.pickles)?;
@@ -148,7 +151,7 @@ fn start(args: &Args, recipe: &Recipe, prepared: &Prepared, session: &Session) -
         return adapters::resume(adapter, prepared, seed, args.run.model.pickle.pickles(), session);
     }
     match recipe.methods.as_slice() {
-        [method] => Ok(Classifier::new(&prepared.model, method, prepared.labels.len(), seed)?),
+        [method] => Ok(Classifier::new(&prepared.model, method, prepared.objective, seed)?),
         methods => bail!("this recipe has {} methods; choose one with --method", methods.len()),
     }
 }

@@ -58,7 +58,7 @@ impl Ground for Prepared {
     type Grown = Classifier;
 
     fn grow(&self, method: &MethodConfig, seed: u64) -> Result<Classifier> {
-        Classifier::new(&self.model, method, self.labels.len(), seed)
+        Classifier::new(&self.model, method, self.objective, seed)
     }
 
     fn train_rows(&self) -> &[Row] {
@@ -87,8 +87,9 @@ impl Ground for Prepared {
             rows: judged_rows(&self.validation, &self.test),
             labels: &self.labels,
             test: &self.examples.test,
-            majority: Some(self.majority_baseline()),
+            majority: self.majority_baseline(),
             naive_bayes: self.naive_bayes(),
+            mean: self.mean_baseline(),
         }
     }
 

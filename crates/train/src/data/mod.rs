@@ -2,7 +2,8 @@
 //!
 //! The way of a row: a *format* (`csv`, `tsv`, `jsonl`, `json`, `lines`, `parquet`; one file each, one line in
 //! `format::FORMATS`) reads it into a [`Table`]; `filter` keeps what `--where` asks for; `columns` finds the
-//! text and the label; `duplicates` drops copies; [`Labels`] numbers the classes; `split` deals the rows.
+//! text and the label; `duplicates` drops copies; `label` reads what the task is labelled
+//! with, and [`Labels`] numbers the classes; `split` deals the rows.
 //!
 //! A file may be hostile: nothing here panics on one, and no record may be longer than 16 MiB.
 
@@ -18,6 +19,7 @@ mod input;
 pub mod instruct;
 mod json;
 mod jsonl;
+mod label;
 mod labels;
 mod lines;
 mod load;
@@ -29,6 +31,7 @@ mod split;
 mod stratify;
 mod summary;
 mod table;
+
 mod tsv;
 mod write;
 
@@ -37,11 +40,12 @@ pub use columns::{Columns, Input};
 pub use error::{Error, Result};
 pub use filter::Filter;
 pub use format::{FORMATS, Format, read_table, read_table_from};
+pub use label::Label;
 pub use labels::Labels;
 pub use load::{Dataset, Example, LoadOptions, load, load_with_labels};
 pub use problems::{Problem, Problems};
 pub use sizes::SplitOptions;
 pub use split::Split;
-pub use summary::{ClassCounts, RowCounts, Summary};
+pub use summary::{ClassCounts, NumberCounts, RowCounts, Summary};
 pub use table::{Row, Table};
 pub use write::{write_csv, write_csv_record};

@@ -20,7 +20,7 @@ pub struct Split {
 }
 
 impl Dataset {
-    /// Splits the rows at random, every class with its share: the test rows are drawn first, then those for
+    /// Splits the rows at random, every class with its share (numbers plainly): the test rows are drawn first, then those for
     /// validation, then those for training, and each class is within one row of its share of the rows drawn
     /// from. When only the number of training rows changes, a seed keeps its test rows, and fewer training
     /// rows are a part of more (but for a row or two a class).
@@ -95,7 +95,7 @@ mod tests {
         let classes = (0..).zip(counts).flat_map(|(class, count)| std::iter::repeat_n(class, *count));
         let example = |(row, label): (usize, u32)| {
             let text = row.to_string();
-            Example { text, pair: None, label, line: row + 2 }
+            Example { text, pair: None, label: label.into(), line: row + 2 }
         };
         let labels = Labels { names: (0..counts.len()).map(|class| format!("c{class}")).collect() };
         Dataset::of("a.csv", classes.enumerate().map(example).collect(), labels)
@@ -153,7 +153,7 @@ mod tests {
         let data = dataset(&[600, 600]);
         let of_one_class = |seed| {
             let train = split(&data, "test = 400", None, seed).unwrap().0.train;
-            let first: u32 = train[..10].iter().map(|example| example.label).sum();
+            let first: u32 = train[..10].iter().filter_map(|example| example.label.class()).sum();
             first == 0 || first == 10
         };
         // Ten fair coins agree once in 512 throws.

@@ -1,6 +1,7 @@
 //! Every classifier on features, on a tiny model: fitted, saved and read again.
 
 use super::*;
+use crate::Metrics;
 use crate::checkpoint::{About, load, resume, save};
 use offshoot_core::Device;
 use offshoot_models::weights::{Pickles, Tensors};
@@ -21,7 +22,7 @@ fn rows(n: usize, seed: u64) -> Vec<Row> {
         let mut ids = vec![2];
         ids.extend((0..6).map(|t| if t % 2 == 0 { 10 + label } else { 20 + rng.below(10) as u32 }));
         ids.push(3);
-        Row { types: vec![0; ids.len()], ids, label, line: i as u64, truncated: false }
+        Row { types: vec![0; ids.len()], ids, label: label.into(), line: i as u64, truncated: false }
     };
     (0..n).map(row).collect()
 }
@@ -55,7 +56,8 @@ fn methods() -> Vec<MethodConfig> {
 
 fn fitted(model: &Model, method: &MethodConfig, seed: u64) -> (Classifier, Outcome) {
     let rows = rows(90, 1);
-    let labelled = Labelled { rows: &rows, classes: 3, states: None, tokens: 256, seed, xgboost: &xgboost() };
+    let labelled =
+        Labelled { rows: &rows, objective: 3.into(), states: None, tokens: 256, seed, xgboost: &xgboost() };
     fit_features(model, method, &labelled, |_| {}).unwrap()
 }
 
@@ -83,7 +85,7 @@ fn each_tells_new_rows_apart_and_says_what_it_is() {
         let name = method.info().name;
         let (classifier, outcome) = fitted(&model, &method, 1);
         let new = rows(60, 2);
-        let labels: Vec<u32> = new.iter().map(|row| row.label).collect();
+        let labels: Vec<u32> = new.iter().filter_map(|row| row.label.class()).collect();
         let metrics = Metrics::of(&classifier.evaluate(&new, 256, |_| {}).unwrap(), &labels);
         assert!(metrics.accuracy > 0.9, "{name}: {metrics:?}");
         assert!(outcome.final_loss.is_finite() && outcome.tokens == 90 * 8, "{name}: {outcome:?}");
@@ -139,7 +141,8 @@ fn states_that_are_shared_change_nothing() {
     let rows = rows(60, 1);
     let states = States::new(crate::Limits { memory: 1 << 24, total: 1 << 24, folder: None }, true);
     let fit = |states| {
-        let labelled = Labelled { rows: &rows, classes: 3, states, tokens: 256, seed: 1, xgboost: &[] };
+        let labelled =
+            Labelled { rows: &rows, objective: 3.into(), states, tokens: 256, seed: 1, xgboost: &[] };
         fit_features(&model, &methods()[3], &labelled, |_| {}).unwrap().0.fitted
     };
     let alone = fit(None);

@@ -4,7 +4,7 @@
 mod tensorboard;
 
 use crate::trainer::Event;
-use crate::{Result, Score, files};
+use crate::{Measure, Result, Score, files};
 use serde_json::{Value, json};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
@@ -80,7 +80,12 @@ impl Track {
     fn scores(&mut self, validation: Option<Score>) -> io::Result<()> {
         let Some(score) = validation else { return Ok(()) };
         self.scalar("validation/loss", score.loss())?;
-        score.accuracy().map_or(Ok(()), |accuracy| self.scalar("validation/accuracy", accuracy))
+        for (measure, value) in score.measures().into_iter().filter(|(measure, _)| *measure != Measure::Loss)
+        {
+            let name = measure.name().to_lowercase().replace(' ', "-");
+            self.scalar(&format!("validation/{name}"), value)?;
+        }
+        Ok(())
     }
 
     fn line(&mut self, mut value: Value) -> io::Result<()> {

@@ -162,7 +162,7 @@ impl<'a> Run<'a> {
         for range in micro_batches(rows, self.settings.batch_tokens) {
             total += self.accumulate(learner, &rows[range], losses)?;
         }
-        let loss = total / losses.max(1) as f64;
+        let loss = learner.loss_unit() * total / losses.max(1) as f64;
         self.check(loss.is_finite(), "loss", rows)?;
         let norm = learner.params().gradient_norm();
         self.check(norm.is_finite(), "gradient", rows)?;
