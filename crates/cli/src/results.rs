@@ -222,9 +222,9 @@ mod tests {
         let rows = vec![RunReport::mean(vec![run(0.5), run(0.6)])];
         let text = table(&Comparison::new(rows, Judged { rows: 100, mean: Some(2.0), ..Judged::default() }));
         let lines: Vec<&str> = text.lines().collect();
-        assert!(lines[0].contains("|             MSE | Pearson | trained |"), "{text}");
+        assert!(lines[0].contains("|              MSE | Pearson | trained |"), "{text}");
         assert!(lines[2].contains("| 0.5500 ± 0.05000 |   0.870 |"), "{text}");
-        assert!(lines[3].contains("| (mean label) |           2.000 |"), "{text}");
+        assert!(lines[3].contains("| (mean label) |            2.000 |"), "{text}");
         assert!(super::run(&run(0.5)).ends_with("test: MSE 0.5000, Pearson 0.870, Spearman 0.860"));
         assert!(line(&run(0.5), false).contains(" MSE 0.5000, "));
     }

@@ -11,6 +11,7 @@ mod interrupted;
 mod language;
 mod language_place;
 mod merging;
+mod numbers;
 mod pickled;
 mod place;
 mod text_rows;

@@ -230,3 +230,42 @@ fn a_file_that_leads_nowhere_is_refused() {
         assert!(refusal.contains("neighbours"), "{name}: {refusal}");
     }
 }
+
+/// Labels are the share of a row's tokens that are one of two, in a unit of its own.
+fn numbered(n: usize, seed: u64) -> Vec<Row> {
+    let mut rng = Rng::new(seed);
+    let row = |i: usize| {
+        let ids: Vec<u32> = (0..8).map(|_| 20 + 30 * rng.below(2) as u32).collect();
+        let share = ids.iter().filter(|id| **id == 20).count() as f64 / 8.0;
+        let label = (1900.0 + 200.0 * share).into();
+        Row { types: vec![0; ids.len()], ids, label, line: i as u64, truncated: false }
+    };
+    (0..n).map(row).collect()
+}
+
+#[test]
+fn numbers_are_fitted_in_their_own_unit_and_others_are_refused() {
+    let (model, rows, new) = (model(), numbered(120, 1), numbered(60, 2));
+    let fit = |method: &MethodConfig| {
+        let objective = Objective::Number;
+        let labelled = Labelled { rows: &rows, objective, states: None, tokens: 256, seed: 1, xgboost: &[] };
+        fit_features(&model, method, &labelled, |_| {})
+    };
+    for method in &methods()[..2] {
+        let (classifier, outcome) = fit(method).unwrap();
+        let outputs = classifier.evaluate(&new, 256, |_| {}).unwrap();
+        let score = Objective::Number.score(&outputs, new.iter().map(|row| &row.label));
+        // The labels' variance is about 35².
+        let (name, error) = (method.info().name, score.loss());
+        assert!(error < 120.0 && outcome.final_loss < 120.0, "{name}: {error} {}", outcome.final_loss);
+        let folder = tempdir().unwrap();
+        let about = About { model_name: "some/model", labels: &[], recipe: json!({}) };
+        save(folder.path(), &classifier, &model, about).unwrap();
+        let again = load(folder.path(), &model, Pickles::Refuse).unwrap().classifier;
+        assert_eq!(again.evaluate(&new, 256, |_| {}).unwrap(), outputs, "{name}");
+    }
+    for method in &methods()[2..] {
+        let refused = fit(method).err().unwrap().to_string();
+        assert!(refused.contains(method.info().name) && refused.contains("lora"), "{refused}");
+    }
+}

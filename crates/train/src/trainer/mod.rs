@@ -1,6 +1,8 @@
 //! The one training loop: what goes in, what is told on the way, what comes out. `run` has the loop itself.
 
 mod learner;
+#[cfg(test)]
+mod numbers_tests;
 mod run;
 mod schedule;
 mod settings;
