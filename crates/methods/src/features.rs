@@ -30,9 +30,9 @@ pub const INFO: Info = Info {
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Weight of the penalty on the squared weights of standardised features, against a loss summed over the
-    /// rows (1 is scikit-learn's `C = 1`, and `alpha = 1` for numbers). Default: the power of ten that does best on a fifth of the
-    /// training rows held out, since the right value grows with the number of columns per row and a wrong one
-    /// costs several points.
+    /// rows (1 is scikit-learn's `C = 1`, and for numbers `alpha = 1`). Default: the power of ten that does
+    /// best on a fifth of the training rows held out, since the right value grows with the number of columns
+    /// per row and a wrong one costs several points.
     pub l2: Option<f64>,
 }
 

@@ -1,5 +1,6 @@
 //! `offshoot compare`: every method on the same rows.
 
+use super::leaving_out::{asks, boosts, classifies, leave_out, without_unfit};
 use crate::adapters;
 use crate::briefing;
 use crate::console::Console;
@@ -15,12 +16,12 @@ use crate::unfinished::{self, Unfinished};
 use crate::xgboost;
 use anyhow::{Error, Result, bail};
 use indicatif::ProgressBar;
-use offshoot::methods::{MethodConfig, Saves};
+use offshoot::methods::MethodConfig;
 use offshoot::models::Task;
 use offshoot::train::data::instruct::Layout;
 use offshoot::train::{
-    self, CompareSettings, Comparison, Event, Ground, Limits, LmPrepared, Objective, Prepared, Recipe,
-    RunReport, States, Track, TrainSettings, Tuned, Watcher, XgboostLibrary,
+    self, CompareSettings, Comparison, Event, Ground, Limits, LmPrepared, Prepared, Recipe, RunReport,
+    States, Track, TrainSettings, Tuned, Watcher, XgboostLibrary,
 };
 use std::path::{Path, PathBuf};
 
@@ -258,43 +259,6 @@ impl Keep for LmPrepared {
     fn save(&self, folder: &Path, grown: &Self::Grown, recipe: &Recipe) -> train::Result<u64> {
         adapters::save_text(folder, grown, self, recipe)
     }
-}
-
-/// Leaves out methods that cannot do the task, as rows of failures would be of no use.
-fn without_unfit(recipe: &mut Recipe, session: &Session) -> Result<()> {
-    let objective = Objective::new(recipe.task, 0);
-    let unfit = |method: &MethodConfig| !objective.fits(method);
-    if recipe.methods.iter().all(unfit)
-        && let Some(first) = recipe.methods.first()
-    {
-        bail!(Usage(objective.refusal(first)));
-    }
-    if recipe.methods.iter().any(unfit) {
-        leave_out(recipe, unfit, "they tell classes apart and give no numbers", session);
-    }
-    Ok(recipe.check_task().map_err(|error| Usage(error.to_string()))?)
-}
-
-/// Leaves out methods that have no meaning here, and says why.
-fn leave_out(recipe: &mut Recipe, which: impl Fn(&MethodConfig) -> bool, reason: &str, session: &Session) {
-    let out: Vec<&str> = recipe.methods.iter().filter(|m| which(m)).map(|m| m.info().name).collect();
-    session.console.say(&format!("left out: {} ({reason})", out.join(", ")));
-    recipe.methods.retain(|method| !which(method));
-}
-
-/// Whether a method asks in words.
-fn asks(method: &MethodConfig) -> bool {
-    method.saves() == Saves::Prompt
-}
-
-/// Whether a method needs the XGBoost library.
-fn boosts(method: &MethodConfig) -> bool {
-    matches!(method, MethodConfig::FeaturesXgboost(_))
-}
-
-/// Whether a method only has a meaning for classes.
-fn classifies(method: &MethodConfig) -> bool {
-    matches!(method.saves(), Saves::Features | Saves::Fitted) || method.info().name == "head"
 }
 
 fn conclude(comparison: &Comparison, output: &OutputFolder, task: Task, session: &Session) -> Result<()> {

@@ -2,16 +2,12 @@
 
 use super::bootstrap::{Difference, difference};
 use super::gain::{Gain, gains};
+use super::look::{Shown, to_look_at};
 use super::recommend::recommend;
 use super::{Answers, RunReport};
-use crate::data::{Example, Label};
+use crate::data::Example;
 use crate::{Measure, Metrics};
 use serde::{Deserialize, Serialize};
-
-/// Rows of each kind that a person is shown.
-const SHOWN: usize = 12;
-/// Characters of their texts.
-const TEXT: usize = 400;
 
 /// A comparison.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -55,20 +51,6 @@ pub struct Comparison {
     /// What ended it before, if that was an error that left something to go on with.
     #[serde(skip)]
     pub broken: Option<String>,
-}
-
-/// A test row with what the methods said of it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Shown {
-    /// Its line in the file.
-    pub line: usize,
-    /// Its text, cut.
-    pub text: String,
-    /// Its label.
-    pub label: Label,
-    /// What each method said, with the method.
-    pub answers: Vec<(String, Label)>,
 }
 
 /// What a comparison is judged by.
@@ -222,71 +204,8 @@ fn differences(rows: &[RunReport]) -> Vec<Difference> {
         .collect()
 }
 
-/// The hardest rows and the most disputed ones, by the first run of each method.
-fn to_look_at(rows: &[RunReport], test: &[Example]) -> (Vec<Shown>, Vec<Shown>) {
-    let known: Vec<Looked<'_>> = rows.iter().filter_map(|row| Looked::of(row, test.len())).collect();
-    if known.is_empty() {
-        return (Vec::new(), Vec::new());
-    }
-    let error = |row: usize| known.iter().map(|method| method.errors[row]).sum::<f64>() / known.len() as f64;
-    let shown = |row: usize| Shown {
-        line: test[row].line,
-        text: cut(&test[row]),
-        label: test[row].label.clone(),
-        answers: known.iter().map(|method| (method.name.to_owned(), method.said[row].clone())).collect(),
-    };
-    let highest = |by: &dyn Fn(usize) -> f64| {
-        let mut ranked: Vec<(f64, usize)> = (0..test.len()).map(|row| (by(row), row)).collect();
-        ranked.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-        ranked.into_iter().take(SHOWN).map(|(_, row)| shown(row)).collect()
-    };
-    let disputed = |row: usize| disagreement(known.iter().map(|method| &method.said[row]), error(row));
-    (highest(&error), if known.len() > 1 { highest(&disputed) } else { Vec::new() })
-}
-
-/// What a method's first run said of every test row.
-struct Looked<'a> {
-    name: &'a str,
-    said: Vec<Label>,
-    errors: Vec<f64>,
-}
-
-impl<'a> Looked<'a> {
-    fn of(row: &'a RunReport, rows: usize) -> Option<Self> {
-        let answers = row.runs().first()?.answers.as_ref()?;
-        let known = || Self { name: &row.method, said: answers.said(), errors: answers.errors() };
-        (answers.count() == Some(rows)).then(known)
-    }
-}
-
-/// How much answers to one row differ, of which equals with a larger error come first: how many methods do not share
-/// the commonest class, or the variance of numbers.
-fn disagreement<'a>(said: impl Iterator<Item = &'a Label> + Clone, error: f64) -> f64 {
-    let count = said.clone().count();
-    let numbers: Vec<f64> = said.clone().filter_map(Label::number).collect();
-    if numbers.len() == count {
-        let mean = numbers.iter().sum::<f64>() / count.max(1) as f64;
-        return numbers.iter().map(|number| (number - mean).powi(2)).sum();
-    }
-    let most = said.clone().map(|one| said.clone().filter(|other| *other == one).count()).max().unwrap_or(0);
-    // The error is at most 1, and half of it less than one method.
-    (count - most) as f64 + error / 2.0
-}
-
-/// The beginning of a text.
-fn cut(row: &Example) -> String {
-    let text = match &row.pair {
-        Some(pair) => format!("{} / {pair}", row.text),
-        None => row.text.clone(),
-    };
-    match text.char_indices().nth(TEXT) {
-        Some((end, _)) => format!("{}…", text[..end].trim_end()),
-        None => text,
-    }
-}
-
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::report::Answered;
     use crate::{NumberMetrics, Score};
@@ -330,7 +249,7 @@ mod tests {
         assert_eq!(compared(vec![failed], 100).recommended, None);
     }
 
-    fn test_rows(count: usize) -> Vec<Example> {
+    pub(in crate::report) fn test_rows(count: usize) -> Vec<Example> {
         let row = |line| Example {
             text: format!("text {line}"),
             pair: None,
@@ -341,7 +260,12 @@ mod tests {
     }
 
     /// A method that is wrong in these rows, in each of its runs.
-    fn answered(method: &str, parameters: usize, test: &[Example], wrong: &[usize]) -> RunReport {
+    pub(in crate::report) fn answered(
+        method: &str,
+        parameters: usize,
+        test: &[Example],
+        wrong: &[usize],
+    ) -> RunReport {
         let run = |seed| {
             let right = |row: usize| !wrong.contains(&row);
             let class = |row: usize| test[row].label.class().unwrap();
@@ -377,9 +301,14 @@ mod tests {
     }
 
     /// A method whose answers are off by so much, upwards and downwards in turn.
-    fn numbered(method: &str, parameters: usize, test: &[Example], off: impl Fn(usize) -> f64) -> RunReport {
+    pub(in crate::report) fn numbered(
+        method: &str,
+        parameters: usize,
+        test: &[Example],
+        off: impl Fn(usize) -> f64,
+    ) -> RunReport {
         let wanted: Vec<f64> = test.iter().filter_map(|row| row.label.number()).collect();
-        let sign = |row: usize| if row % 2 == 0 { 1.0 } else { -1.0 };
+        let sign = |row: usize| if row.is_multiple_of(2) { 1.0 } else { -1.0 };
         let numbers: Vec<f64> = (0..wanted.len()).map(|row| wanted[row] + sign(row) * off(row)).collect();
         let score = Score::Numbers(NumberMetrics::of(&numbers, &wanted));
         RunReport {
@@ -389,7 +318,7 @@ mod tests {
         }
     }
 
-    fn numbers(count: usize) -> Vec<Example> {
+    pub(in crate::report) fn numbers(count: usize) -> Vec<Example> {
         let row = |line| Example {
             text: format!("text {line}"),
             pair: None,
@@ -429,25 +358,6 @@ mod tests {
     }
 
     #[test]
-    fn numbers_to_look_at_are_those_that_are_far_off_and_those_that_differ() {
-        let test = numbers(40);
-        let rows = vec![
-            numbered("a", 1, &test, |row| if row == 3 { 9.0 } else { 0.0 }),
-            numbered("b", 2, &test, |row| {
-                [(3, 9.0), (11, 2.0)].iter().find(|(at, _)| *at == row).map_or(0.0, |f| f.1)
-            }),
-        ];
-        let comparison = Comparison::new(rows, Judged { rows: 40, test: &test, ..Judged::default() });
-        let lines = |rows: &[Shown]| rows[..2].iter().map(|row| row.line).collect::<Vec<_>>();
-        assert_eq!((lines(&comparison.hardest), comparison.disputed[0].line), (vec![3, 11], 11));
-        let answers = [("a".to_owned(), Label::Number(4.0)), ("b".to_owned(), Label::Number(2.0))];
-        assert_eq!(
-            (&comparison.disputed[0].label, &comparison.disputed[0].answers[..]),
-            (&Label::Number(4.0), &answers[..])
-        );
-    }
-
-    #[test]
     fn comparisons_on_the_same_rows_become_one() {
         let test = test_rows(200);
         let part = |row| Comparison::new(vec![row], Judged { majority: Some(0.5), ..Judged::default() });
@@ -462,26 +372,5 @@ mod tests {
         let compared: Vec<&str> = merged.differences.iter().map(|d| d.method.as_str()).collect();
         assert_eq!((merged.rows.len(), compared), (3, vec!["b"]));
         assert_eq!(merged.recommended.as_deref(), Some("a"), "c is more accurate, on easier rows");
-    }
-
-    #[test]
-    fn the_rows_to_look_at_are_those_that_are_missed_and_those_that_are_disputed() {
-        let test = test_rows(40);
-        let rows = vec![
-            answered("a", 1, &test, &[3, 9]),
-            answered("b", 2, &test, &[3, 11]),
-            answered("c", 3, &test, &[3]),
-        ];
-        let comparison = Comparison::new(rows, Judged { rows: 40, test: &test, ..Judged::default() });
-        assert_eq!(comparison.hardest[0].line, 3);
-        assert_eq!(comparison.hardest.len(), SHOWN);
-        let disputed: Vec<usize> = comparison.disputed[..2].iter().map(|row| row.line).collect();
-        assert_eq!(disputed, [9, 11]);
-        assert_eq!(
-            comparison.disputed[0].answers,
-            [("a".into(), 0.into()), ("b".into(), 1.into()), ("c".into(), 1.into())]
-        );
-        let long = Example { text: "ä".repeat(1000), pair: None, label: 0.into(), line: 1 };
-        assert_eq!(cut(&long).chars().count(), TEXT + 1);
     }
 }

@@ -5,13 +5,15 @@ mod bootstrap;
 mod comparison;
 mod floors;
 mod gain;
+mod look;
 mod recommend;
 
 pub use answers::{Answered, Answers};
 pub use bootstrap::Difference;
-pub use comparison::{Comparison, Judged, Shown};
+pub use comparison::{Comparison, Judged};
 pub use floors::Floor;
 pub use gain::Gain;
+pub use look::Shown;
 
 use crate::trainer::{Outcome, TrainSettings};
 use crate::{Measure, MemoryPlan, Score, Shots, TextMetrics, Tuned};
