@@ -230,6 +230,23 @@ mod tests {
     }
 
     #[test]
+    fn numbers_are_recognised_where_they_are_asked_for() {
+        let label = |text: &str, task| {
+            let table = table(text);
+            let mut guess = Guess::new(&table);
+            let places = guess.texts(&Columns::default()).unwrap();
+            guess.label(&Columns::default(), &places, task).map(|column| table.columns[column].clone())
+        };
+        let rows = "text,Score,note\na,0.5,x\nb,0.7,y\n";
+        assert_eq!(label(rows, Task::Regression).unwrap(), "Score");
+        assert!(label(rows, Task::Classification).is_err());
+        let rows = "text,weight,note\na,0.5,x\nb,0.7,7\n";
+        assert_eq!(label(rows, Task::Regression).unwrap(), "weight");
+        let said = label("text,w,v\na,1,2\n", Task::Regression).unwrap_err().to_string();
+        assert!(said.contains("it could be any of `w`, `v`"), "{said}");
+    }
+
+    #[test]
     fn what_is_given_is_not_guessed() {
         let rows = "text,body,label,answer\na,b,0,1\n";
         let found = find(rows, &given("body", "answer")).unwrap();

@@ -278,6 +278,26 @@ mod tests {
     }
 
     #[test]
+    fn numbers_are_compared_as_numbers() {
+        let folder = tempfile::tempdir().unwrap();
+        let rows = "text,score\na,4\na,4.0\nb,1e1\nc,2\nc,3\n";
+        let options = LoadOptions::default();
+        let data = load(&file(&folder, "a.csv", rows), &options, Task::Regression).unwrap();
+        let kept: Vec<_> = data.examples.iter().map(|row| (row.text.as_str(), row.label.number())).collect();
+        assert_eq!(kept, [("a", Some(4.0)), ("b", Some(10.0))]);
+        assert_eq!((data.counts.duplicates, data.counts.conflicting, data.labels.len()), (1, 2, 0));
+        let test = data.load_test(&file(&folder, "t.csv", "text,score\nx,-7\n")).unwrap();
+        assert_eq!(
+            test.examples[0].label,
+            Label::Number(-7.0),
+            "a number need not be among those trained on"
+        );
+        let options = toml::from_str("skip_bad_rows = true").unwrap();
+        let some = load(&file(&folder, "b.csv", "text,score\na,1\nb,x\nc,2\n"), &options, Task::Regression);
+        assert_eq!(some.unwrap().counts.unusable, 1);
+    }
+
+    #[test]
     fn a_test_file_has_the_same_columns_and_classes() {
         let folder = tempfile::tempdir().unwrap();
         let train = file(&folder, "train.csv", "body,mood,label\na,up,1\nb,down,2\n");

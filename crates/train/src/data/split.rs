@@ -140,6 +140,26 @@ mod tests {
     }
 
     #[test]
+    fn rows_with_numbers_are_dealt_plainly() {
+        let mut data = dataset(&[90]);
+        data.labels = Labels::default();
+        for (row, example) in data.examples.iter_mut().enumerate() {
+            example.label = f64::from(row as u32 % 9).into();
+        }
+        let (split, summary) = split(&data, "", None, 1).unwrap();
+        let parts = [&split.train, &split.validation, &split.test];
+        let mut rows: Vec<usize> = parts.map(|part| lines(part)).concat();
+        rows.sort_unstable();
+        assert_eq!(rows, lines(&data.examples));
+        assert_eq!(parts.map(Vec::len), [65, 7, 18]);
+        let said = summary.to_string();
+        assert!(
+            said.contains("test: 18 rows (numbers from 0 to 8, mean ") && !said.contains("no row"),
+            "{said}"
+        );
+    }
+
+    #[test]
     fn a_seed_is_a_split() {
         let data = dataset(&[40, 60]);
         let of = |seed| split(&data, "", None, seed).unwrap().0;
