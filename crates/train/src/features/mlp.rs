@@ -29,13 +29,19 @@ pub(super) struct Trained {
 }
 
 /// A head of one hidden layer, as it begins.
-pub(super) fn head(device: &Device, [inputs, width, classes]: [usize; 3], rng: &mut Rng) -> Head {
+pub(super) fn head(device: &Device, [inputs, width, outputs]: [usize; 3], rng: &mut Rng) -> Head {
     // He et al. 2015: the deviation that keeps activations behind a relu at one scale.
     let mut drawn = |inputs: usize, outputs: usize| {
         rng.normal_tensor(device, &[outputs, inputs], (2.0 / inputs.max(1) as f64).sqrt())
     };
     let hidden = linear("classifier.hidden", drawn(inputs, width));
-    let out = linear("classifier.out", drawn(width, classes));
+    let out = match outputs {
+        // A number is learnt from the mean of all on: drawn at random, it would begin with errors larger than theirs,
+        // which few rows do not undo before they are known by heart.
+        1 => Tensor::zeros(device, &[1, width]),
+        _ => drawn(width, outputs),
+    };
+    let out = linear("classifier.out", out);
     Head::new(vec![
         HeadLayer { linear: hidden, dropout: 0.0, activation: Some(Activation::Relu) },
         HeadLayer { linear: out, dropout: 0.0, activation: None },
@@ -220,6 +226,22 @@ mod tests {
         let line: Vec<Vec<f32>> = rows[..200].iter().map(|row| regression::outputs(&line, row)).collect();
         let line = accuracy(&line);
         assert!(network > Some(0.9) && line < Some(0.7), "{network:?} {line:?}");
+    }
+
+    /// Where features tell nothing of the numbers, the answer stays near their mean.
+    #[test]
+    fn what_cannot_be_learnt_is_hardly_worse_than_the_mean() {
+        let mut rng = Rng::new(11);
+        let rows: Vec<Vec<f32>> = (0..300).map(|_| (0..100).map(|_| rng.normal() as f32).collect()).collect();
+        let labels: Vec<Label> = (0..300).map(|_| Label::Number(rng.normal())).collect();
+        let config = Config { width: 64, ..Config::default() };
+        let trained =
+            fit((&rows[100..], &labels[100..]), Objective::Number, &config, &Device::cpu(), 1).unwrap();
+        let outputs = answers(&trained, &rows[..100], [100, 64, 1]);
+        let error = Objective::Number.score(&outputs, labels[..100].iter()).loss();
+        let variance =
+            Scale::of(&labels[..100].iter().filter_map(Label::number).collect::<Vec<_>>(), true).square();
+        assert!(error < 1.3 * variance, "{error} {variance}");
     }
 
     #[test]
