@@ -33,17 +33,17 @@ pub(crate) struct Adapter {
 /// An adapter on its model, ready to be asked.
 pub(crate) struct Ready {
     pub(crate) classifier: Classifier,
-    /// The class names, in the order of the probabilities.
+    /// The class names, in the order of the probabilities; none where there are no classes.
     pub(crate) labels: Vec<String>,
 }
 
 impl Ready {
-    /// What it says of rows, which it is given as they are and as tokens: one list of logits each. The bar counts
+    /// What it says of rows, which it is given as they are and as tokens: one list of outputs each. The bar counts
     /// them.
     ///
     /// # Errors
     /// As the model fails on a row.
-    pub(crate) fn logits(
+    pub(crate) fn outputs(
         &self,
         base: &Base,
         examples: &[Example],
@@ -276,9 +276,12 @@ pub(crate) fn resume(
     pickles: Pickles,
     session: &Session,
 ) -> Result<Classifier> {
-    let loaded = checkpoint::resume(folder, &prepared.model, prepared.labels.len(), seed, pickles)?;
+    let loaded = checkpoint::resume(folder, &prepared.model, prepared.objective, seed, pickles)?;
     loaded.notes.iter().for_each(|note| session.console.say(&format!("note: {note}")));
-    if let Some(card) = loaded.card.filter(|card| card.labels != prepared.labels) {
+    let named = |labels: &[String]| !labels.is_empty();
+    let other =
+        |card: &Card| card.labels != prepared.labels && named(&card.labels) && named(&prepared.labels);
+    if let Some(card) = loaded.card.filter(other) {
         let (old, new) = (card.labels.join(", "), prepared.labels.join(", "));
         session.console.say(&format!("note: the adapter's labels were {old}; the rows have {new}"));
     }

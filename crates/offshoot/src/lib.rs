@@ -37,7 +37,7 @@
 //! };
 //! let (prepared, _briefing) = prepare(&recipe, deal(&recipe)?, folder, Instant::now())?;
 //! let (classifier, report) = prepared.run(&recipe.methods[0], &recipe.train, &mut |_event| {})?;
-//! assert!(report.test.is_some_and(|test| test.accuracy() > Some(prepared.majority_baseline())));
+//! assert!(report.test.is_some_and(|test| test.accuracy() > prepared.majority_baseline()));
 //!
 //! let (model_name, labels) = (&prepared.model_name, &prepared.labels);
 //! let about = About { model_name, labels, recipe: Default::default() };

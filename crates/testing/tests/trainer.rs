@@ -25,7 +25,13 @@ fn rows(count: usize, seed: u64) -> Vec<Row> {
         let label = line % 3;
         let mut ids: Vec<u32> = (0..4 + rng.below(8)).map(|_| 50 + rng.below(100) as u32).collect();
         ids.insert(1, 10 + label as u32);
-        Row { types: vec![0; ids.len()], ids, label: label as u32, line: line as u64 + 2, truncated: false }
+        Row {
+            types: vec![0; ids.len()],
+            ids,
+            label: (label as u32).into(),
+            line: line as u64 + 2,
+            truncated: false,
+        }
     };
     (0..count).map(row).collect()
 }
@@ -69,7 +75,7 @@ fn training_learns_what_can_be_learnt() {
 }
 
 fn labelled(rows: &[Row]) -> Labelled<'_> {
-    Labelled { rows, classes: 3, weights: &[], states: None, tokens: 1000, seed: 0, xgboost: &[] }
+    Labelled { rows, objective: 3.into(), weights: &[], states: None, tokens: 1000, seed: 0, xgboost: &[] }
 }
 
 #[test]
@@ -127,8 +133,9 @@ fn class_weights_multiply_losses_and_divide_the_mean() {
     let (whole, outcome, logits) = fit(1000);
     let (mut total, mut over) = (0.0, 0.0);
     for (row, logits) in rows.iter().zip(&logits) {
-        let weight = f64::from(weights[row.label as usize]);
-        total -= weight * softmax(logits)[row.label as usize].ln();
+        let class = row.label.class().unwrap() as usize;
+        let weight = f64::from(weights[class]);
+        total -= weight * softmax(logits)[class].ln();
         over += weight;
     }
     assert!((outcome.losses[0] - total / over).abs() < 1e-5, "{} {}", outcome.losses[0], total / over);

@@ -20,11 +20,12 @@ impl Metrics {
         let rows = logits.len().max(1) as f64;
         let predicted: Vec<usize> = logits.iter().map(|row| argmax(row)).collect();
         let hits = predicted.iter().zip(labels).filter(|(p, l)| **p == **l as usize).count();
+        let loss: f64 = logits.iter().zip(labels).map(|(row, label)| cross_entropy(row, *label)).sum();
         let classes = logits.first().map_or(0, Vec::len);
         Self {
             accuracy: hits as f64 / rows,
             macro_f1: macro_f1(&predicted, labels, classes),
-            loss: mean_loss(logits, labels, |_| 1.0),
+            loss: loss / rows,
         }
     }
 }
@@ -41,14 +42,6 @@ pub fn softmax(logits: &[f32]) -> Vec<f64> {
     let powers: Vec<f64> = logits.iter().map(|&x| f64::from(x - largest).exp()).collect();
     let total: f64 = powers.iter().sum();
     powers.into_iter().map(|p| p / total).collect()
-}
-
-/// The mean cross-entropy, over the sum of the labels' weights.
-pub(crate) fn mean_loss(logits: &[Vec<f32>], labels: &[u32], weight: impl Fn(u32) -> f64) -> f64 {
-    let own = |(row, label): (&Vec<f32>, &u32)| weight(*label) * cross_entropy(row, *label);
-    let total: f64 = logits.iter().zip(labels).map(own).sum();
-    let weights: f64 = logits.iter().zip(labels).map(|(_, label)| weight(*label)).sum();
-    total / if weights > 0.0 { weights } else { 1.0 }
 }
 
 fn cross_entropy(logits: &[f32], label: u32) -> f64 {

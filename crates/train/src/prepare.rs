@@ -3,6 +3,7 @@
 use crate::ClassWeights;
 use crate::data::{self, Beside, Dataset, Example, Source, Split, Summary};
 use crate::frozen::States;
+use crate::objective::Objective;
 use crate::recipe::{ModelRecipe, Recipe};
 use crate::rows::{Lengths, Row};
 use crate::run::Prepared;
@@ -48,11 +49,12 @@ pub struct Dealt {
 /// Everything that is wrong with the settings of training or with the data.
 pub fn deal(recipe: &Recipe) -> Result<Dealt> {
     recipe.train.check()?;
+    recipe.check_task()?;
     if recipe.train.class_weights.is_some() {
         recipe.methods.iter().try_for_each(ClassWeights::check_method)?;
     }
     let sources = recipe.data.sources()?;
-    let dataset = data::load(&sources.train, &recipe.data.load)?;
+    let dataset = data::load(&sources.train, &recipe.data.load, recipe.task)?;
     let load = |source: &Option<Source>| source.as_ref().map(|source| dataset.load_test(source)).transpose();
     let (validation, test) = (load(&sources.validation)?, load(&sources.test)?);
     let beside = Beside { validation: validation.as_ref(), test: test.as_ref() };
@@ -78,7 +80,7 @@ pub fn prepare(
 ) -> Result<(Prepared, Briefing)> {
     let Dealt { dataset, split, summary, class_weights, note, .. } = dealt;
     let ModelRecipe { pooling, pickles, .. } = recipe.model;
-    let options = LoadOptions { pooling, pickles, ..LoadOptions::default() };
+    let options = LoadOptions { task: recipe.task, pooling, pickles };
     let model = Model::open(folder, &options, &Device::cpu())?;
     let tokenizer = open_tokenizer(&model, folder)?;
     let max_length = recipe.data.max_length.min(model.backbone.shape().positions);
@@ -93,12 +95,14 @@ pub fn prepare(
         notes: note.into_iter().chain(model.notes.clone()).collect(),
     };
     let labels = dataset.labels.names;
+    let objective = Objective::new(recipe.task, labels.len());
     let model_name = recipe.model.name.clone();
     Ok((
         Prepared {
             model,
             model_name,
             class_weights,
+            objective,
             labels,
             train,
             validation,
@@ -173,7 +177,7 @@ pub fn encode(tokenizer: &Tokenizer, examples: &[Example], max_length: usize) ->
     let row = |(e, example): (offshoot_models::tokenizer::Encoded, &Example)| Row {
         ids: e.ids,
         types: e.types.into_iter().map(u32::from).collect(),
-        label: example.label,
+        label: example.label.clone(),
         line: example.line as u64,
         truncated: e.truncated,
     };

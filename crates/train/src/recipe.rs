@@ -2,7 +2,7 @@
 
 use crate::data::instruct::LmLoadOptions;
 use crate::data::{self, Amount, Format, LoadOptions, Places, Source, Sources, SplitOptions};
-use crate::{CompareSettings, Error, Generate, Result, TrackSettings, TrainSettings};
+use crate::{CompareSettings, Error, Generate, Objective, Result, TrackSettings, TrainSettings};
 use offshoot_methods::MethodConfig;
 use offshoot_models::chat::Date;
 use offshoot_models::weights::Pickles;
@@ -176,6 +176,30 @@ impl Recipe {
     /// If a setting cannot be written as TOML.
     pub fn to_toml(&self) -> Result<String> {
         toml::to_string_pretty(self).map_err(|error| Error::invalid(format!("recipe: {error}")))
+    }
+
+    /// Checks that methods and settings have a meaning for a task with a head, before any work starts.
+    ///
+    /// # Errors
+    /// One message with everything that has none.
+    pub fn check_task(&self) -> Result<()> {
+        let objective = Objective::new(self.task, 0);
+        let unfit = self.methods.iter().filter(|method| !objective.fits(method));
+        let mut wrong: Vec<String> = unfit.map(|method| objective.refusal(method)).collect();
+        if self.task == Task::Regression {
+            let of_classes = [
+                ("label_smoothing", self.train.label_smoothing > 0.0),
+                ("class_weights", self.train.class_weights.is_some()),
+            ];
+            let given = of_classes.iter().filter(|(_, given)| *given);
+            wrong.extend(
+                given.map(|(name, _)| {
+                    format!("{name} is for classes, and a regression has none: leave it out")
+                }),
+            );
+            wrong.extend(self.data.load.labels.is_some().then(|| data::UNORDERED.into()));
+        }
+        if wrong.is_empty() { Ok(()) } else { Err(Error::invalid(wrong.join("; "))) }
     }
 
     /// What differs from another recipe, apart from what changes no result.

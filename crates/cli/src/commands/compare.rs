@@ -1,5 +1,6 @@
 //! `offshoot compare`: every method on the same rows.
 
+use super::leaving_out::{asks, boosts, classifies, leave_out, without_unfit};
 use crate::adapters;
 use crate::briefing;
 use crate::console::Console;
@@ -15,13 +16,13 @@ use crate::unfinished::{self, Unfinished};
 use crate::xgboost;
 use anyhow::{Error, Result, bail};
 use indicatif::ProgressBar;
-use offshoot::methods::{MethodConfig, Saves};
+use offshoot::methods::MethodConfig;
 use offshoot::models::Task;
 use offshoot::train::data::Amount;
 use offshoot::train::data::instruct::Layout;
 use offshoot::train::{
-    self, ClassWeights, CompareSettings, Comparison, Event, Ground, Limits, LmPrepared, Prepared, Recipe,
-    Round, RunInfo, RunReport, States, Track, Trackers, TrainSettings, Tuned, Watcher, XgboostLibrary,
+    self, CompareSettings, Comparison, Event, Ground, Limits, LmPrepared, Prepared, Recipe, Round, RunInfo,
+    RunReport, States, Track, Trackers, TrainSettings, Tuned, Watcher, XgboostLibrary,
 };
 use std::path::{Path, PathBuf};
 
@@ -31,6 +32,7 @@ const EXAMPLE: &str = "Examples:
   offshoot compare reviews.csv --model ./my-bert --seeds 0,1,2 --budget 30m
   offshoot compare reviews.csv --model ./my-bert --methods lora,features --train-sizes 100,300,1000
   offshoot compare reviews.csv --model ./my-bert --methods lora,prefix,houlsby --parameters 0.1%,1%,3%
+  offshoot compare pairs.csv --task regression --label similarity --model ./my-bert
   offshoot compare alpaca.json --task language-model --model ./SmolLM2-135M-Instruct --methods lora,in-context \
     --generate 50";
 
@@ -126,19 +128,20 @@ fn compare(args: &Args, session: &Session) -> Result<()> {
     if recipe.task == Task::LanguageModel {
         return compare_text(args, recipe, chosen, (&trackers, &output), session);
     }
-    if recipe.train.class_weights.is_some() && recipe.methods.iter().any(unweighted) {
-        leave_out(&mut recipe, unweighted, "they have no loss that class weights could multiply", session);
-    }
+    without_unfit(&mut recipe, session)?;
     let rows = train::deal(&recipe)?;
     args.run.split.write(&rows)?;
     let folder = session.model_folder(&recipe.model.name, recipe.model.pickles)?;
     let (mut prepared, briefing) = train::prepare(&recipe, rows, &folder, session.started)?;
     prepared.states = States::new(Limits::of(&recipe.train, output.path()), true);
-    if !chosen && prepared.model.backbone.output_head().is_none() {
+    if !chosen && recipe.methods.iter().any(asks) && prepared.model.backbone.output_head().is_none() {
         leave_out(&mut recipe, asks, "this model has no output head to ask", session);
     }
     prepared.xgboost = xgboost::places();
-    if !chosen && let Err(error) = XgboostLibrary::load(&prepared.xgboost) {
+    if !chosen
+        && recipe.methods.iter().any(boosts)
+        && let Err(error) = XgboostLibrary::load(&prepared.xgboost)
+    {
         leave_out(&mut recipe, boosts, &error.to_string(), session);
     }
     recipe.methods.iter_mut().for_each(|method| method.resolve(prepared.model.backbone.shape()));
@@ -276,33 +279,6 @@ impl Keep for LmPrepared {
     }
 }
 
-/// Leaves out methods that have no meaning here, and says why.
-fn leave_out(recipe: &mut Recipe, which: fn(&MethodConfig) -> bool, reason: &str, session: &Session) {
-    let out: Vec<&str> = recipe.methods.iter().filter(|m| which(m)).map(|m| m.info().name).collect();
-    session.console.say(&format!("left out: {} ({reason})", out.join(", ")));
-    recipe.methods.retain(|method| !which(method));
-}
-
-/// Whether a method asks in words.
-fn asks(method: &MethodConfig) -> bool {
-    method.saves() == Saves::Prompt
-}
-
-/// Whether a method has no loss that weights multiply.
-fn unweighted(method: &MethodConfig) -> bool {
-    !ClassWeights::fits(method)
-}
-
-/// Whether a method needs the XGBoost library.
-fn boosts(method: &MethodConfig) -> bool {
-    matches!(method, MethodConfig::FeaturesXgboost(_))
-}
-
-/// Whether a method only has a meaning for classes.
-fn classifies(method: &MethodConfig) -> bool {
-    matches!(method.saves(), Saves::Features | Saves::Fitted) || method.info().name == "head"
-}
-
 fn conclude(comparison: &Comparison, output: &OutputFolder, task: Task, session: &Session) -> Result<()> {
     let console = &session.console;
     console.show(&results::table(comparison))?;
@@ -322,9 +298,9 @@ fn conclude(comparison: &Comparison, output: &OutputFolder, task: Task, session:
             console.show(&format!("More rows: {more}."))?;
         }
         let folder = format!("{place}/adapters/{method}");
-        let next = match task {
-            Task::Classification => format!("offshoot predict FILE --adapter {folder}"),
-            Task::LanguageModel => format!("offshoot generate --adapter {folder} PROMPT"),
+        let next = match task.has_head() {
+            true => format!("offshoot predict FILE --adapter {folder}"),
+            false => format!("offshoot generate --adapter {folder} PROMPT"),
         };
         console.show(&format!(
             "\nreport.html, report.json, recipe.toml and the adapters are in {place}. Use one with"
@@ -391,9 +367,11 @@ impl<P: Keep> Watcher<P::Grown> for Show<'_, P> {
     fn begin(&mut self, method: &MethodConfig, settings: &TrainSettings, round: Round) {
         let name = self.name(method.info().name, settings, round);
         let run = RunProgress::new(self.console, name, self.recipe.train.epochs, false);
-        let run_name = self.run_name(&format!("{}{}", method.info().name, round.suffix()), settings.seed);
-        let logs = self.output.path().join("logs").join(run_name);
-        let info = RunInfo::of(self.recipe, method, settings);
+        let in_round = format!("{}{}", method.info().name, round.suffix());
+        let logs = self.output.path().join("logs").join(self.run_name(&in_round, settings.seed));
+        // Two sizes of one method are two runs.
+        let name = format!("{in_round}-seed{}", settings.seed);
+        let info = RunInfo::of(self.recipe, method, settings).map(|info| RunInfo { name, ..info });
         let track = info.and_then(|info| self.track(&logs, &info));
         self.run = Some(match track {
             Ok(track) => run.tracked(track),

@@ -113,7 +113,12 @@ fn rows(args: &Args, table: &Table, session: &Session) -> Result<Vec<Embedded>> 
     };
     let row = |(input, row): (offshoot::train::data::Input, &offshoot::train::data::Row)| Embedded {
         label: label.and_then(|column| row.get(column)).map(str::to_owned),
-        example: Example { text: input.text, pair: input.pair, label: 0, line: input.line },
+        example: Example {
+            text: input.text,
+            pair: input.pair,
+            label: offshoot::train::data::Label::default(),
+            line: input.line,
+        },
     };
     Ok(inputs.into_iter().zip(&table.rows).map(row).collect())
 }

@@ -8,6 +8,7 @@ mod evaluate_text;
 pub(crate) mod export;
 pub(crate) mod generate;
 pub(crate) mod inspect;
+mod leaving_out;
 pub(crate) mod merge;
 pub(crate) mod methods;
 pub(crate) mod models;

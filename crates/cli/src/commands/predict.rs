@@ -1,4 +1,4 @@
-//! `offshoot predict`: rows in, labels and probabilities out.
+//! `offshoot predict`: rows in, labels with probabilities or numbers out.
 
 use crate::adapters::{Adapter, Base};
 use crate::failure::Usage;
@@ -8,9 +8,9 @@ use crate::progress;
 use crate::session::Session;
 use crate::text::count;
 use anyhow::{Context, Result, anyhow, bail};
-use offshoot::train::data::{Columns, Example, Input, Source, Table, read_source};
+use offshoot::train::data::{Columns, Example, Input, Label, Source, Table, read_source};
+use offshoot::train::encode;
 use offshoot::train::files::atomic_write;
-use offshoot::train::{argmax, encode, softmax};
 use serde_json::json;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -163,21 +163,20 @@ fn predict(
         session.say_cut(&rows, most);
     }
     let bar = progress::rows(&session.console, &adapter.name, rows.len());
-    let logits = ready.logits(base, &examples, &rows, &bar)?;
+    let outputs = ready.outputs(base, &examples, &rows, &bar)?;
     bar.finish_and_clear();
     let name = (args.adapters.len() > 1).then(|| adapter.name.clone());
-    let prediction = |(logits, input): (Vec<f32>, &&Input)| Prediction {
+    let prediction = |(outputs, input): (Vec<f32>, &&Input)| Prediction {
         file: None,
         line: input.line,
         adapter: name.clone(),
-        label: ready.labels.get(argmax(&logits)).cloned().unwrap_or_default(),
-        probabilities: ready.labels.iter().cloned().zip(softmax(&logits)).collect(),
+        said: ready.classifier.objective.says(&outputs, &ready.labels),
     };
-    Ok(logits.into_iter().zip(inputs).map(prediction).collect())
+    Ok(outputs.into_iter().zip(inputs).map(prediction).collect())
 }
 
 fn example(input: &&Input) -> Example {
-    Example { text: input.text.clone(), pair: input.pair.clone(), label: 0, line: input.line }
+    Example { text: input.text.clone(), pair: input.pair.clone(), label: Label::default(), line: input.line }
 }
 
 fn deliver(args: &Args, predictions: Vec<Prediction>, session: &Session) -> Result<()> {

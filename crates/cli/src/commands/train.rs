@@ -2,6 +2,7 @@
 
 use crate::adapters::{self, Adapter};
 use crate::briefing;
+use crate::failure::Usage;
 use crate::flags::{RunFlags, UnfinishedFlags, method_names, read_recipe};
 use crate::output::OutputFolder;
 use crate::progress::RunProgress;
@@ -22,6 +23,7 @@ const EXAMPLE: &str = "Examples:
   offshoot train reviews.csv --model ./my-bert --method houlsby --train 2000 --test 500 --epochs 5
   offshoot train 'rows/*.parquet' --model ./my-bert --test-data unseen.csv
   zcat *.csv.gz | offshoot train - --format csv --model ./my-bert
+  offshoot train pairs.csv --task regression --label similarity --model ./my-bert --output similar
   offshoot train more.csv --init-from sentiment --output better
   offshoot train --resume --output sentiment
   offshoot train reviews.csv --model ./my-bert --mlflow http://localhost:5000 --output sentiment
@@ -80,6 +82,7 @@ fn train(args: &Args, session: &Session) -> Result<()> {
     if recipe.task == Task::LanguageModel {
         return super::train_text::train(args, recipe, session);
     }
+    recipe.check_task().map_err(|error| Usage(error.to_string()))?;
     let output = OutputFolder::ready(&args.output)?;
     let trackers = session.trackers(&recipe)?;
     let rows = train::deal(&recipe)?;
@@ -155,7 +158,7 @@ fn start(args: &Args, recipe: &Recipe, prepared: &Prepared, session: &Session) -
         return adapters::resume(adapter, prepared, seed, args.run.model.pickle.pickles(), session);
     }
     match recipe.methods.as_slice() {
-        [method] => Ok(Classifier::new(&prepared.model, method, prepared.labels.len(), seed)?),
+        [method] => Ok(Classifier::new(&prepared.model, method, prepared.objective, seed)?),
         methods => bail!("this recipe has {} methods; choose one with --method", methods.len()),
     }
 }

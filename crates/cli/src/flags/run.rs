@@ -24,7 +24,8 @@ pub(crate) struct RunFlags {
     #[arg(value_name = "DATA", required_unless_present_any = ["recipe", "resume"])]
     data: Option<PathBuf>,
 
-    /// What the rows are for: classification, or language-model (instructions, chats, plain text)
+    /// What the rows are for: classification, regression (a number for each text), or language-model (instructions,
+    /// chats, plain text)
     #[arg(long, value_name = "TASK", value_parser = task, help_heading = "Data")]
     pub(crate) task: Option<Task>,
 
@@ -98,10 +99,10 @@ impl RunFlags {
         self.track.check(&recipe.track)?;
         if let (Task::LanguageModel, Some(flag)) = (recipe.task, self.for_classes()) {
             bail!(Usage(format!(
-                "{flag} is for classification; rows for a language model are laid out by --layout"
+                "{flag} is for labelled texts; rows for a language model are laid out by --layout"
             )));
         }
-        if recipe.task == Task::Classification && self.written.given() {
+        if recipe.task.has_head() && self.written.given() {
             bail!(Usage("--generate is for language models; add --task language-model".into()));
         }
         Ok(recipe)
@@ -163,11 +164,9 @@ impl RunFlags {
 }
 
 fn task(text: &str) -> Result<Task, String> {
-    match text {
-        "classification" => Ok(Task::Classification),
-        "language-model" | "lm" => Ok(Task::LanguageModel),
-        _ => Err("choose classification or language-model".into()),
-    }
+    let named = Task::ALL.into_iter().find(|task| task.name() == text);
+    let found = named.or((text == "lm").then_some(Task::LanguageModel));
+    found.ok_or_else(|| format!("choose one of {}", Task::ALL.map(Task::name).join(", ")))
 }
 
 /// For arguments that name a method.

@@ -61,7 +61,7 @@ pub(crate) struct TrainFlags {
     #[arg(long, value_name = "NORM")]
     clip: Option<f64>,
 
-    /// Share of a label's probability that is spread over all classes [default: 0]
+    /// Share of a label's probability that is spread over all classes, where there are classes [default: 0]
     #[arg(long, value_name = "SHARE")]
     label_smoothing: Option<f32>,
 
@@ -69,7 +69,7 @@ pub(crate) struct TrainFlags {
     #[arg(long, value_name = "WEIGHTS")]
     pub(crate) class_weights: Option<ClassWeights>,
 
-    /// Stop after this many epochs without a better validation accuracy
+    /// Stop after this many epochs without a better validation accuracy, or loss where there are no classes
     #[arg(long, value_name = "EPOCHS")]
     patience: Option<usize>,
 

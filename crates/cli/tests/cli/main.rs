@@ -12,6 +12,7 @@ mod interrupted;
 mod language;
 mod language_place;
 mod merging;
+mod numbers;
 mod pickled;
 mod place;
 mod sources;

@@ -128,10 +128,24 @@ pub enum Error {
         /// The only label.
         label: String,
     },
+    /// One number only.
+    #[error(
+        "{file}: every row has the label {label} (column {column}), so there is nothing to learn; check --label \
+             and --where"
+    )]
+    OneNumber {
+        /// The file.
+        file: String,
+        /// The label column.
+        column: String,
+        /// The only number.
+        label: String,
+    },
     /// More classes than a classification has.
     #[error(
         "{file}: column {column} has {classes} different values, which looks like free text or numbers, \
-             not like classes (at most {most}); name another with --label; the columns are {columns}"
+             not like classes (at most {most}); name another with --label, or for numbers add --task regression; \
+             the columns are {columns}"
     )]
     TooManyClasses {
         /// The file.

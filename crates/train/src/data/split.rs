@@ -52,7 +52,7 @@ impl<'a, D> Beside<'a, D> {
 }
 
 impl Dataset {
-    /// Splits the rows at random, every class with its share: the test rows are drawn first, then those for
+    /// Splits the rows at random, every class with its share (numbers plainly): the test rows are drawn first, then those for
     /// validation, then those for training, and each class is within one row of its share of the rows drawn
     /// from. When only the number of training rows changes, a seed keeps its test rows, and fewer training
     /// rows are a part of more (but for a row or two a class).
@@ -146,7 +146,7 @@ mod tests {
         let classes = (0..).zip(counts).flat_map(|(class, count)| std::iter::repeat_n(class, *count));
         let example = |(row, label): (usize, u32)| {
             let text = row.to_string();
-            Example { text, pair: None, label, line: row + 2 }
+            Example { text, pair: None, label: label.into(), line: row + 2 }
         };
         let labels = Labels { names: (0..counts.len()).map(|class| format!("c{class}")).collect() };
         Dataset::of("a.csv", classes.enumerate().map(example).collect(), labels)
@@ -192,6 +192,26 @@ mod tests {
     }
 
     #[test]
+    fn rows_with_numbers_are_dealt_plainly() {
+        let mut data = dataset(&[90]);
+        data.labels = Labels::default();
+        for (row, example) in data.examples.iter_mut().enumerate() {
+            example.label = f64::from(row as u32 % 9).into();
+        }
+        let (split, summary) = split(&data, "", None, 1).unwrap();
+        let parts = [&split.train, &split.validation, &split.test];
+        let mut rows: Vec<usize> = parts.map(|part| lines(part)).concat();
+        rows.sort_unstable();
+        assert_eq!(rows, lines(&data.examples));
+        assert_eq!(parts.map(Vec::len), [65, 7, 18]);
+        let said = summary.to_string();
+        assert!(
+            said.contains("test: 18 rows (numbers from 0 to 8, mean ") && !said.contains("no row"),
+            "{said}"
+        );
+    }
+
+    #[test]
     fn a_seed_is_a_split() {
         let data = dataset(&[40, 60]);
         let of = |seed| split(&data, "", None, seed).unwrap().0;
@@ -205,7 +225,7 @@ mod tests {
         let data = dataset(&[600, 600]);
         let of_one_class = |seed| {
             let train = split(&data, "test = 400", None, seed).unwrap().0.train;
-            let first: u32 = train[..10].iter().map(|example| example.label).sum();
+            let first: u32 = train[..10].iter().filter_map(|example| example.label.class()).sum();
             first == 0 || first == 10
         };
         // Ten fair coins agree once in 512 throws.

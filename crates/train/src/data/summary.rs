@@ -38,7 +38,7 @@ pub struct ClassCounts {
 }
 
 /// What became of the rows of a file, and of its test file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Summary {
     /// The file.
     pub file: String,
@@ -52,8 +52,46 @@ pub struct Summary {
     pub elsewhere: usize,
     /// Rows that no part asked for.
     pub unused: usize,
-    /// The classes.
+    /// The classes; none where labels are numbers.
     pub classes: Vec<ClassCounts>,
+    /// What numbers the rows to train on, for validation and to test on have; none where labels are classes.
+    pub numbers: Vec<NumberCounts>,
+}
+
+/// The numbers that rows of one part are labelled with.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct NumberCounts {
+    /// How many rows there are.
+    pub rows: usize,
+    /// The smallest number.
+    pub least: f64,
+    /// The largest.
+    pub most: f64,
+    /// Their mean.
+    pub mean: f64,
+}
+
+impl NumberCounts {
+    fn of(examples: &[Example]) -> Self {
+        let numbers: Vec<f64> = examples.iter().filter_map(|example| example.label.number()).collect();
+        let Some(&first) = numbers.first() else { return Self::default() };
+        Self {
+            rows: numbers.len(),
+            least: numbers.iter().copied().fold(first, f64::min),
+            most: numbers.iter().copied().fold(first, f64::max),
+            mean: numbers.iter().map(|number| number / numbers.len() as f64).sum(),
+        }
+    }
+}
+
+impl fmt::Display for NumberCounts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { rows, least, most, mean } = self;
+        match rows {
+            0 => write!(f, "no rows"),
+            _ => write!(f, "{rows} rows (numbers from {least} to {most}, mean {mean:.3})"),
+        }
+    }
 }
 
 /// The rows of a class in one part.
@@ -73,8 +111,9 @@ impl Summary {
         [elsewhere, unused]: [usize; 2],
     ) -> Self {
         let classes = dataset.labels.len();
-        let [train, validation, tests] =
-            [&split.train, &split.validation, &split.test].map(|part| by_class(part, classes));
+        let parts = [&split.train, &split.validation, &split.test];
+        let [train, validation, tests] = parts.map(|part| by_class(part, classes));
+        let numbers = parts.map(|part| NumberCounts::of(part)).to_vec();
         let names = dataset.labels.names.iter().enumerate();
         let counts = names.map(|(class, label)| ClassCounts {
             label: label.clone(),
@@ -93,6 +132,7 @@ impl Summary {
             elsewhere,
             unused,
             classes: counts.collect(),
+            numbers: if classes == 0 { numbers } else { Vec::new() },
         }
     }
 
@@ -104,7 +144,9 @@ impl Summary {
 
 fn by_class(examples: &[Example], classes: usize) -> Vec<usize> {
     let mut counts = vec![0; classes];
-    examples.iter().for_each(|example| counts[example.label as usize] += 1);
+    for class in examples.iter().filter_map(|example| example.label.class()) {
+        counts[class as usize] += 1;
+    }
     counts
 }
 
@@ -117,6 +159,12 @@ impl fmt::Display for Summary {
         }
         if let Some((file, rows)) = &self.test_file {
             writeln!(f, "{file}: {}", described(rows, (0, ""), 0))?;
+        }
+        for ((name, _), numbers) in Self::PARTS.iter().zip(&self.numbers) {
+            writeln!(f, "{name}: {numbers}")?;
+        }
+        if !self.numbers.is_empty() {
+            return Ok(());
         }
         let named = self.classes.iter().map(|class| class.label.as_str());
         for (name, count) in Self::PARTS {

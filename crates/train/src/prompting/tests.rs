@@ -187,7 +187,7 @@ fn what_is_too_long_loses_examples_then_its_middle() {
 
 #[test]
 fn drawn_examples_are_balanced_and_follow_the_seed() {
-    let row = |label| Example { text: String::new(), pair: None, label, line: 1 };
+    let row = |label: u32| Example { text: String::new(), pair: None, label: label.into(), line: 1 };
     let rows: Vec<Example> = (0..30).map(|i| row(u32::from(i >= 27))).collect();
     let ones = |drawn: &[usize]| drawn.iter().filter(|&&row| row >= 27).count();
     let draw = |count, seed| examples::drawn(&rows, count, &mut Rng::new(seed));

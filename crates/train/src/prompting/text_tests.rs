@@ -163,7 +163,7 @@ fn a_k_shot_loss_is_that_of_one_long_conversation() {
         Some(metrics),
         prepared.untuned(&TrainSettings::default()).unwrap().map(|score| match score {
             Score::Text(metrics) => metrics,
-            Score::Classes(_) => panic!("a language model has a loss"),
+            Score::Classes(_) | Score::Numbers(_) => panic!("a language model has a loss"),
         })
     );
 }

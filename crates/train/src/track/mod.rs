@@ -112,7 +112,7 @@ impl Track {
             mlflow.log(scalars);
         }
         let Some(board) = &mut self.board else { return Ok(()) };
-        scalars.iter().try_for_each(|&Scalar { tag, step, value }| board.scalar(tag, step, value as f32))
+        scalars.iter().try_for_each(|Scalar { tag, step, value }| board.scalar(tag, *step, *value as f32))
     }
 
     fn flush(&mut self, now: bool) -> io::Result<()> {

@@ -164,7 +164,7 @@ impl<'a> Run<'a> {
         for range in micro_batches(rows, self.settings.batch_tokens) {
             total += self.accumulate(learner, &rows[range], weight)?;
         }
-        let loss = total / weight;
+        let loss = learner.loss_unit() * total / weight;
         self.check(loss.is_finite(), "loss", rows)?;
         let norm = learner.params().gradient_norm();
         self.check(norm.is_finite(), "gradient", rows)?;

@@ -32,7 +32,7 @@ pub struct TrainSettings {
     pub label_smoothing: f32,
     /// Whether dropout acts, at the rates of the model's config. Default yes.
     pub dropout: bool,
-    /// Stops after so many epochs without a better validation accuracy.
+    /// Stops after so many epochs without a better validation accuracy, or loss where there are no classes.
     pub patience: Option<usize>,
     /// Bytes of memory for outputs of frozen blocks, which are then not computed again. Default 512 MB.
     pub cache_memory: u64,

@@ -38,9 +38,9 @@ pub(super) struct Metric {
 
 impl Metric {
     pub(super) fn json(&self) -> Value {
-        let Scalar { tag, step, value } = self.scalar;
+        let Scalar { tag, step, value } = &self.scalar;
         // JSON has no numbers for these; the server reads the words as protocol buffers have them.
-        let value = match value {
+        let value = match *value {
             value if value.is_nan() => json!("NaN"),
             value if value.is_infinite() => json!(if value > 0.0 { "Infinity" } else { "-Infinity" }),
             value => json!(value),
@@ -109,7 +109,7 @@ impl Sender {
     /// Takes numbers along; never waits for the server.
     pub(super) fn log(&self, scalars: &[Scalar]) {
         let (mut state, time) = (self.shared.state(), now());
-        for &scalar in scalars {
+        for scalar in scalars.iter().cloned() {
             if state.waiting.len() < self.shared.pace.most {
                 state.waiting.push_back(Metric { scalar, time });
             } else {
