@@ -10,7 +10,8 @@
 //! use offshoot::models::Task;
 //! use offshoot::models::weights::Pickles;
 //! use offshoot::train::checkpoint::{self, About};
-//! use offshoot::train::{CompareSettings, DataRecipe, ModelRecipe, Recipe, TrackSettings, TrainSettings, deal, prepare};
+//! use offshoot::train::{CompareSettings, DataRecipe, ModelRecipe, Recipe, TrackSettings, TrainSettings};
+//! use offshoot::train::{deal, prepare};
 //! use std::time::Instant;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -19,7 +19,9 @@ pub(super) fn without_unfit(recipe: &mut Recipe, session: &Session) -> Result<()
         leave_out(recipe, unfit, "they tell classes apart and give no numbers", session);
     }
     recipe.check_task().map_err(|error| Usage(error.to_string()))?;
-    if recipe.train.class_weights.is_some() && recipe.methods.iter().any(unweighted) {
+    let weighted = recipe.methods.iter().any(|method| !unweighted(method));
+    // Where none is left, what each is refused with is said.
+    if recipe.train.class_weights.is_some() && weighted && recipe.methods.iter().any(unweighted) {
         leave_out(recipe, unweighted, "they have no loss that class weights could multiply", session);
     }
     Ok(())

@@ -17,6 +17,7 @@ pub(crate) mod report;
 pub(crate) mod shell;
 pub(crate) mod train;
 mod train_text;
+mod watching;
 
 use crate::args::Command;
 use crate::session::Session;

@@ -97,7 +97,11 @@ impl RunFlags {
             recipe.set(assignment).map_err(|error| Usage(error.to_string()))?;
         }
         self.track.check(&recipe.track)?;
-        if let (Task::LanguageModel, Some(flag)) = (recipe.task, self.for_classes()) {
+        if let (Task::LanguageModel | Task::Regression, Some(flag)) = (recipe.task, self.for_classes()) {
+            let task = recipe.task.name();
+            bail!(Usage(format!("{flag} is for classification, and --task is {task}; leave it out")));
+        }
+        if let (Task::LanguageModel, Some(flag)) = (recipe.task, self.for_labels()) {
             bail!(Usage(format!(
                 "{flag} is for labelled texts; rows for a language model are laid out by --layout"
             )));
@@ -108,17 +112,24 @@ impl RunFlags {
         Ok(recipe)
     }
 
-    /// A flag that was given and only has a meaning where rows are labelled texts.
+    /// A flag that was given and only has a meaning where labels are classes.
     fn for_classes(&self) -> Option<&'static str> {
+        let given = [
+            ("--labels", self.split.has_labels()),
+            ("--class-weights", self.training.class_weights.is_some()),
+        ];
+        first(&given)
+    }
+
+    /// A flag that was given and only has a meaning where rows are labelled texts.
+    fn for_labels(&self) -> Option<&'static str> {
         let given = [
             ("--text", self.columns.text.is_some()),
             ("--text-pair", self.columns.text_pair.is_some()),
             ("--label", self.labels.label.is_some()),
             ("--where", !self.labels.filters.is_empty()),
-            ("--labels", self.split.has_labels()),
-            ("--class-weights", self.training.class_weights.is_some()),
         ];
-        given.iter().find(|(_, given)| *given).map(|(flag, _)| *flag)
+        first(&given)
     }
 
     /// Whether it is said where the rows are.
@@ -194,4 +205,9 @@ fn choose(methods: &mut Vec<MethodConfig>, names: &[String]) -> Result<()> {
 pub(crate) fn read_recipe(path: &Path) -> Result<Recipe> {
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     Recipe::from_toml(&text).with_context(|| format!("{} is no recipe", path.display()))
+}
+
+/// The first flag that was given.
+fn first(flags: &[(&'static str, bool)]) -> Option<&'static str> {
+    flags.iter().find(|(_, given)| *given).map(|(flag, _)| *flag)
 }

@@ -60,6 +60,8 @@ fn what_can_not_be_weighted_is_said() {
     let ran = ran.ok();
     assert!(ran.stderr.contains("left out: features-knn (they have no loss"), "{}", ran.stderr);
     assert_eq!(ran.json()["rows"].as_array().unwrap().len(), 2);
+    let none = "compare rows.csv --model model --methods features-knn --class-weights balanced --output none";
+    place.run(none).fails(1, &words);
     let language = "train rows.csv --task language-model --model model --output out";
     place
         .run(&format!("{language} --class-weights balanced"))

@@ -141,6 +141,15 @@ fn what_is_wrong_is_said_before_any_work() {
     run("numbers.csv --task regression --method features-forest")
         .fails(2, &["`features-forest`", "features-mlp"]);
     run("numbers.csv --task regression --label-smoothing 0.1").fails(2, &["label_smoothing"]);
+    let order = "--labels is for classification, and --task is regression";
+    run("numbers.csv --task regression --labels 1,2").fails(2, &[order]);
+    let weights = "--class-weights is for classification, and --task is regression";
+    let compare = "compare numbers.csv --task regression --model model --methods lora";
+    place.run(&format!("{compare} --class-weights balanced")).fails(2, &[weights]);
+    // A recipe is asked as a whole.
+    let both = "--set train.class_weights=balanced --set data.load.labels=[\"1\",\"2\"]";
+    run(&format!("numbers.csv --task regression {both}"))
+        .fails(2, &["class_weights is for classes", "--labels:"]);
     run("numbers.csv --task sorting").fails(2, &["classification, regression, language-model"]);
     run("numbers.csv --task regression --generate 3").fails(2, &["--generate"]);
     let wrong = numbers(40)

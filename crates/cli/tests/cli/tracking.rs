@@ -175,6 +175,10 @@ fn mlflow_has_what_the_log_has() {
         assert_eq!(server.history(&runs[name], "train/loss"), losses(&place, &log));
         assert_eq!(runs[name]["info"]["status"], "FINISHED");
     }
+    let sizes = "--parameters 300 --set track.mlflow_experiment=sizes";
+    place.run(&format!("compare {recipe} --threads 1 {sizes} --output sizes")).ok();
+    let runs = server.runs("sizes");
+    assert_eq!(runs.keys().collect::<Vec<_>>(), ["lora-seed5", "lora-values300-seed5"]);
     stopped_and_gone_on_with(&place, &server, &url);
     left_alone(&place, server, &url);
 }
