@@ -166,7 +166,7 @@ fn a_stopped_comparison_goes_on_where_it_was() {
             assert_eq!(row[field], expected[field], "{field} of {row}");
         }
     }
-    for name in ["ia3", "ia3-seed4", "lora", "lora-8-seed4", "head", "head-seed4"] {
+    for name in ["ia3", "ia3-seed4", "lora", "lora-seed4", "head", "head-seed4"] {
         let [ours, whole] =
             ["out", "whole"].map(|run| adapter(&place.path(&format!("{run}/adapters/{name}"))));
         assert!(ours == whole, "other bytes in {name}");

@@ -113,7 +113,7 @@ fn broken(model: &Model, config: &MethodConfig) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     assert!(run(model, config, &settings(), Some(&snapshots(folder.path())), Some(5)).is_err());
     let mut names: Vec<_> =
-        fs::read_dir(folder.path().join("run-seed0")).unwrap().map(|e| e.unwrap().file_name()).collect();
+        fs::read_dir(folder.path().join("lora-8-seed0")).unwrap().map(|e| e.unwrap().file_name()).collect();
     names.sort();
     assert_eq!(names, ["step-4", "step-5"], "the newest two, and nothing half-written");
     folder
@@ -133,7 +133,7 @@ fn a_damaged_state_is_named_and_the_one_before_is_used() {
     for file in ["state.toml", "tensors.safetensors", "sha256"] {
         for at in [0, 77, 4001, usize::MAX] {
             let folder = broken(&model, &config);
-            flip(folder.path().join("run-seed0/step-5").join(file), at);
+            flip(folder.path().join("lora-8-seed0/step-5").join(file), at);
             let end = run(&model, &config, &settings(), Some(&snapshots(folder.path())), None).unwrap();
             let (step, damaged) = end.resumed().unwrap();
             assert_eq!((step, damaged.len()), (4, 1), "{file}, byte {at}");
@@ -143,7 +143,7 @@ fn a_damaged_state_is_named_and_the_one_before_is_used() {
     }
     let folder = broken(&model, &config);
     for step in [4, 5] {
-        fs::remove_file(folder.path().join(format!("run-seed0/step-{step}/sha256"))).unwrap();
+        fs::remove_file(folder.path().join(format!("lora-8-seed0/step-{step}/sha256"))).unwrap();
     }
     let error = run(&model, &config, &settings(), Some(&snapshots(folder.path())), None).unwrap_err();
     assert!(error.to_string().contains("--restart"), "{error}");
