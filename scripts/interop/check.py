@@ -5,7 +5,8 @@
 
 The library is peft, or AdapterHub's adapters for a bottleneck adapter: the adapter's configuration says which, and each
 wants its own environment (../requirements-*.txt). Both load what fits and skip the rest without a word, so every tensor
-of the files is looked up in the model first. Exit code 1 if a tensor is not there or a label differs.
+of the files is looked up in the model first. Exit code 1 if a tensor is not there, a label differs, or the numbers of
+a regression differ by more than rounding.
 
 The adapter must have been trained with `--pooling pooler`, which is what these libraries' classes do.
 """
@@ -23,6 +24,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 BATCH = 32
 SHOWN = 5  # of many problems, how many are printed
+ROUNDING = 1e-4  # of the largest number, by which numbers that went through a model in f32 may differ
 
 
 def main():
@@ -36,7 +38,10 @@ def main():
     report(f"{args.adapter}: every tensor is where it belongs", problems)
     texts = [row[args.text] for row in rows]
     theirs = predict(model, AutoTokenizer.from_pretrained(args.model), texts, args.max_length)
-    compare(labels, ours, theirs)
+    if labels:
+        compare(labels, ours, theirs.softmax(-1))
+    else:
+        compare_numbers(ours, theirs.squeeze(-1))
 
 
 def arguments():
@@ -61,7 +66,10 @@ def read(path):
 
 
 def prediction(row, labels):
-    """(label, probabilities in the order of `labels`) of one row, the probabilities nested or one column each."""
+    """(label, probabilities in the order of `labels`) of one row, the probabilities nested or one column each; the number
+    where there are no labels."""
+    if not labels:
+        return float(row["number"])
     nested = row.get("probabilities", row)
     if isinstance(nested, list):
         return str(row["label"]), [float(value) for value in nested]
@@ -77,7 +85,7 @@ def column(row, label):
 
 def load(base, adapter, labels):
     """The library's model with the adapter on it, and what is wrong with its tensors."""
-    model = AutoModelForSequenceClassification.from_pretrained(base, num_labels=len(labels), dtype=torch.float32)
+    model = AutoModelForSequenceClassification.from_pretrained(base, num_labels=max(len(labels), 1), dtype=torch.float32)
     problems = base_problems(model, base)
     config = json.loads((adapter / "adapter_config.json").read_text())
     loader = load_peft if "peft_type" in config else load_adapters
@@ -131,12 +139,12 @@ def differences(file, loaded, name):
 
 @torch.inference_mode()
 def predict(model, tokenizer, texts, max_length):
-    """Probabilities [rows, labels]."""
+    """Logits [rows, labels], or numbers [rows, 1]."""
     parts = []
     for start in range(0, len(texts), BATCH):
         part = texts[start : start + BATCH]
         batch = tokenizer(part, truncation=True, max_length=max_length, padding=True, return_tensors="pt")
-        parts.append(model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits.softmax(-1))
+        parts.append(model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits)
     return torch.cat(parts)
 
 
@@ -147,6 +155,14 @@ def compare(labels, ours, theirs):
     largest = (torch.tensor([values for _, values in ours]) - theirs).abs().max().item()
     agree = f"{len(ours) - len(wrong)} of {len(ours)} labels agree"
     report(f"{agree}; largest difference of a probability {largest:.1e}", wrong)
+
+
+def compare_numbers(ours, theirs):
+    apart = (torch.tensor(ours) - theirs).abs()
+    allowed = ROUNDING * theirs.abs().max().item()
+    wrong = [f"row {i}: offshoot says {ours[i]}, the library {theirs[i].item()}"
+             for i in range(len(ours)) if not apart[i].item() <= allowed]
+    report(f"{len(ours)} numbers; largest difference {apart.max().item():.1e}", wrong)
 
 
 def report(line, problems):

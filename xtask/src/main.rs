@@ -6,6 +6,7 @@ mod bench;
 mod demo;
 mod pictures;
 mod pip;
+mod python;
 mod shell;
 mod test;
 

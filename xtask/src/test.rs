@@ -2,12 +2,12 @@
 //! the output.
 
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context, Result};
 
-use crate::shell::{built, cargo, has_subcommand, program, root, run as execute, step};
+use crate::python::{MLFLOW, TENSORBOARD, Tool};
+use crate::shell::{built, cargo, has_subcommand, program, run as execute, step};
 use crate::{assets, no_arguments};
 
 pub(crate) const HELP: &str =
@@ -62,39 +62,6 @@ fn real_files() {
     }
 }
 
-/// A Python with TensorBoard, for the test that it reads our event files; none where it cannot be installed.
-fn tensorboard() -> Option<PathBuf> {
-    let place = root().join("target").join("tensorboard");
-    let python = place.join("bin").join("python");
-    let reads = |python: &PathBuf| {
-        let import = "from tensorboard.backend.event_processing import event_accumulator";
-        Command::new(python).args(["-c", import]).output().is_ok_and(|ran| ran.status.success())
-    };
-    let install = || {
-        let mut environment = Command::new("python3");
-        environment.args(["-m", "venv"]).arg(&place);
-        execute(environment)?;
-        let mut package = Command::new(&python);
-        package.args([
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-            "tensorboard==2.21.0",
-        ]);
-        // It still imports what newer packages of this name no longer have.
-        package.arg("setuptools<81");
-        execute(package)
-    };
-    if !reads(&python)
-        && let Err(error) = step("tensorboard", install)
-    {
-        eprintln!("{error:#}\nthe test of the event files will say that it did not run");
-    }
-    Some(python).filter(reads)
-}
-
 /// A browser for the test of the report's page, which says that it did not run where there is none.
 fn browser() {
     let there =
@@ -123,14 +90,14 @@ fn apt(args: &[&str]) -> Command {
 
 /// The test programs, under nextest where it is installed.
 fn tests() -> Result<ExitCode> {
-    let python = tensorboard();
+    let pythons: Vec<_> = [TENSORBOARD, MLFLOW].iter().filter_map(Tool::get).collect();
     eprintln!("== tests");
     let mut command = if has_subcommand("nextest") {
         cargo(&["nextest", "run", "--workspace", "--no-fail-fast", "--color", "never"])
     } else {
         cargo(&["test", "--workspace", "--lib", "--bins", "--tests", "--no-fail-fast"])
     };
-    command.envs(python.map(|python| ("OFFSHOOT_TENSORBOARD_PYTHON", python)));
+    command.envs(pythons);
     let (count, good) = count(command)?;
     println!("{} passed, {} failed", count.passed, count.failed);
     Ok(if good && count.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -5,6 +5,7 @@ use crate::session::Session;
 use anyhow::{Context, Result, anyhow, bail};
 use indicatif::ProgressBar;
 use offshoot::core::Device;
+use offshoot::methods::MethodConfig;
 use offshoot::methods::formats::CONFIG_FILE;
 use offshoot::models::weights::Pickles;
 use offshoot::models::{LoadOptions, Model, Task, Tokenizer};
@@ -12,9 +13,10 @@ use offshoot::train::checkpoint::{self, About, CARD_FILE, Card, is_adapter};
 use offshoot::train::data::{Columns, Example};
 use offshoot::train::instruct::LmSettings;
 use offshoot::train::{
-    self, Classifier, DataRecipe, LanguageModel, LmPrepared, OnBase, Prepared, Recipe, Row, TrainSettings,
-    Trained, open_tokenizer,
+    self, Classifier, DataRecipe, LanguageModel, LmPrepared, OnBase, Prepared, Recipe, Row, TrackSettings,
+    TrainSettings, Trained, open_tokenizer,
 };
+use serde_json::Value;
 use std::path::{Path, PathBuf};
 
 /// A folder with an adapter, or a file that is one, before its weights are read.
@@ -31,17 +33,17 @@ pub(crate) struct Adapter {
 /// An adapter on its model, ready to be asked.
 pub(crate) struct Ready {
     pub(crate) classifier: Classifier,
-    /// The class names, in the order of the probabilities.
+    /// The class names, in the order of the probabilities; none where there are no classes.
     pub(crate) labels: Vec<String>,
 }
 
 impl Ready {
-    /// What it says of rows, which it is given as they are and as tokens: one list of logits each. The bar counts
+    /// What it says of rows, which it is given as they are and as tokens: one list of outputs each. The bar counts
     /// them.
     ///
     /// # Errors
     /// As the model fails on a row.
-    pub(crate) fn logits(
+    pub(crate) fn outputs(
         &self,
         base: &Base,
         examples: &[Example],
@@ -232,8 +234,7 @@ pub(crate) fn save(
     prepared: &Prepared,
     recipe: &Recipe,
 ) -> train::Result<u64> {
-    let recipe = Recipe { methods: vec![classifier.method.clone()], ..recipe.clone() };
-    let recipe = crate::text::plain(&recipe).map_err(|error| train::Error::invalid(error.to_string()))?;
+    let recipe = told(recipe, &classifier.method)?;
     let about = About { model_name: &prepared.model_name, labels: &prepared.labels, recipe };
     checkpoint::save(folder, classifier, &prepared.model, about)
 }
@@ -248,14 +249,20 @@ pub(crate) fn save_text(
     prepared: &LmPrepared,
     recipe: &Recipe,
 ) -> train::Result<u64> {
-    let recipe = Recipe { methods: vec![grown.method.clone()], ..recipe.clone() };
-    let recipe = crate::text::plain(&recipe).map_err(|error| train::Error::invalid(error.to_string()))?;
+    let recipe = told(recipe, &grown.method)?;
     checkpoint::save(
         folder,
         grown,
         &prepared.model,
         About { model_name: &prepared.model_name, labels: &[], recipe },
     )
+}
+
+/// What an adapter tells of the recipe it came from; who was told of its run is nobody's business.
+fn told(recipe: &Recipe, method: &MethodConfig) -> train::Result<Value> {
+    let (methods, track) = (vec![method.clone()], TrackSettings::default());
+    let recipe = Recipe { methods, track, ..recipe.clone() };
+    crate::text::plain(&recipe).map_err(|error| train::Error::invalid(error.to_string()))
 }
 
 /// An adapter to train on from, on prepared rows.
@@ -269,9 +276,12 @@ pub(crate) fn resume(
     pickles: Pickles,
     session: &Session,
 ) -> Result<Classifier> {
-    let loaded = checkpoint::resume(folder, &prepared.model, prepared.labels.len(), seed, pickles)?;
+    let loaded = checkpoint::resume(folder, &prepared.model, prepared.objective, seed, pickles)?;
     loaded.notes.iter().for_each(|note| session.console.say(&format!("note: {note}")));
-    if let Some(card) = loaded.card.filter(|card| card.labels != prepared.labels) {
+    let named = |labels: &[String]| !labels.is_empty();
+    let other =
+        |card: &Card| card.labels != prepared.labels && named(&card.labels) && named(&prepared.labels);
+    if let Some(card) = loaded.card.filter(other) {
         let (old, new) = (card.labels.join(", "), prepared.labels.join(", "));
         session.console.say(&format!("note: the adapter's labels were {old}; the rows have {new}"));
     }

@@ -36,7 +36,7 @@ pub(crate) enum Command {
     Report(report::Args),
     /// Measure an adapter on labelled rows
     Evaluate(evaluate::Args),
-    /// Give rows a label, with probabilities
+    /// Give rows a label with probabilities, or a number
     Predict(predict::Args),
     /// Write embeddings of rows, for use elsewhere
     Embed(embed::Args),

@@ -14,15 +14,14 @@ use offshoot::train::{Briefing, Lengths, LmBriefing, LmPrepared, Prepared, State
 /// # Errors
 /// Never on a loaded model.
 pub(crate) fn lines(prepared: &Prepared, briefing: &Briefing, dtype: &str) -> Result<String> {
-    let classes = prepared.labels.len();
-    let (_, new) = prepared.model.new_head(classes, &mut Rng::new(0))?;
+    let (_, new) = prepared.model.new_head(prepared.objective.outputs(), &mut Rng::new(0))?;
     let head = if new { "new, trained with every method" } else { "the checkpoint's own, trained on" };
     let mut lines = vec![
         format!("model: {}, {dtype}", model(&prepared.model, &prepared.model_name)),
         format!("data: {}", briefing.summary.to_string().trim_end().replace('\n', "\n  ")),
     ];
     lines.extend(briefing.guess.as_ref().map(|guess| format!("columns: {guess}")));
-    lines.push(format!("task: classification into {classes} classes; the head is {head}"));
+    lines.push(format!("task: {}; the head is {head}", prepared.objective.described()));
     let parts = [("training", &briefing.train_lengths), ("test", &briefing.test_lengths)];
     let rows = [prepared.train.len(), prepared.test.len()];
     for ((part, lengths), rows) in parts.into_iter().zip(rows).filter(|(_, rows)| *rows > 0) {

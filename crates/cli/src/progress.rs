@@ -6,7 +6,7 @@ use crate::sparkline::sparkline;
 use crate::text::{bytes, count, percent, seconds};
 use indicatif::ProgressBar;
 use offshoot::models::hub;
-use offshoot::train::{Event, MemoryPlan, Score, Track, peak_rss};
+use offshoot::train::{Error, Event, Measure, MemoryPlan, RunReport, Score, Track, peak_rss};
 use std::time::{Duration, Instant};
 
 const RUN: &str = "{prefix:<14} {bar:20} {pos}/{len}  {msg}  {eta} left";
@@ -74,7 +74,7 @@ impl RunProgress {
         self
     }
 
-    /// Notes what happens in files.
+    /// Notes what happens.
     pub(crate) fn tracked(mut self, track: Track) -> Self {
         self.track = Some(track);
         self
@@ -85,6 +85,9 @@ impl RunProgress {
         if let Some(Err(error)) = self.track.as_mut().map(|track| track.event(&event)) {
             self.console.say(&format!("note: the log of this run ends here, {error}"));
             self.track = None;
+        }
+        if let Some(trouble) = self.track.as_ref().and_then(Track::trouble) {
+            self.console.say(&format!("note: {trouble}"));
         }
         match event {
             Event::Planned(plan) => self.planned(&plan),
@@ -109,6 +112,17 @@ impl RunProgress {
         }
     }
 
+    /// Notes how the run ended.
+    pub(crate) fn end(&mut self, run: Result<&RunReport, &Error>) {
+        match self.track.take().map(|track| track.end(run)) {
+            Some(Ok(Some(left))) => self.console.say(&format!("note: {left}")),
+            Some(Err(error)) => {
+                self.console.say(&format!("note: the end of this run's log is missing, {error}"))
+            }
+            Some(Ok(None)) | None => {}
+        }
+    }
+
     fn planned(&mut self, plan: &MemoryPlan) {
         if self.lines {
             self.console.say(&memory(plan));
@@ -129,9 +143,9 @@ impl RunProgress {
         }
         let curve = sparkline(self.losses.iter().copied(), CURVE);
         let mut parts = vec![curve, format!("loss {loss:.3}")];
-        parts.extend(self.validated.map(|score| match score.accuracy() {
-            Some(accuracy) => percent(accuracy),
-            None => format!("validation {:.3}", score.loss()),
+        parts.extend(self.validated.map(|score| match score.ranked() {
+            (Measure::Accuracy, accuracy) => percent(accuracy),
+            (measure, value) => format!("validation {}", measure.shown(value)),
         }));
         if let Some((since, before)) = self.measured.filter(|(_, before)| tokens > *before) {
             let rate = (tokens - before) as f64 / since.elapsed().as_secs_f64().max(1e-3);
@@ -142,9 +156,9 @@ impl RunProgress {
     }
 
     fn line(&self, loss: f64, validation: Option<Score>) -> String {
-        let validation = validation.map(|score| match score.accuracy() {
-            Some(accuracy) => format!(", validation accuracy {}", percent(accuracy)),
-            None => format!(", validation loss {:.4}", score.loss()),
+        let validation = validation.map(|score| {
+            let (measure, value) = score.ranked();
+            format!(", validation {} {}", measure.name(), measure.shown(value))
         });
         format!(
             "{}: epoch {} of {}, loss {loss:.4}{}, {}",

@@ -1,5 +1,6 @@
 //! What is to be continued: from the command line, from standard input or from a file, as tokens.
 
+use crate::flags::source;
 use crate::language::Language;
 use anyhow::{Context, Result, bail};
 use offshoot::models::Message;
@@ -60,7 +61,8 @@ impl Prompts {
     /// # Errors
     /// Rows that cannot be read.
     pub(crate) fn file(path: &Path) -> Result<(Self, Option<String>)> {
-        let dataset = load(path, LmLoadOptions { prompts_only: true, ..LmLoadOptions::default() })?;
+        let dataset =
+            load(&source(path, None)?, LmLoadOptions { prompts_only: true, ..LmLoadOptions::default() })?;
         Ok((Self { file: dataset.file, rows: dataset.examples }, dataset.guess))
     }
 

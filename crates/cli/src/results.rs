@@ -3,14 +3,10 @@
 use crate::sparkline::sparkline;
 use crate::table;
 use crate::text::{bytes, count, percent, rounded, seconds, share, some};
-use offshoot::train::{Comparison, Metrics, RunReport, Score, Shots, TextMetrics, Trial, Tuned};
+use offshoot::train::{Comparison, Measure, RunReport, Score, Shots, TextMetrics, Trial, Tuned};
 
-const HEADER: [&str; 8] =
-    ["method", "accuracy", "macro F1", "trained", "share", "training", "peak memory", "adapter"];
-
-/// Where the task is language modelling.
-const TEXT_HEADER: [&str; 8] =
-    ["method", "loss", "perplexity", "trained", "share", "training", "peak memory", "adapter"];
+/// What stands behind the measures.
+const COSTS: [&str; 5] = ["trained", "share", "training", "peak memory", "adapter"];
 
 /// What stands behind the perplexity where texts were generated.
 const WRITTEN_HEADER: [&str; 2] = ["exact match", "ROUGE-L"];
@@ -21,16 +17,16 @@ pub(crate) fn table(comparison: &Comparison) -> String {
         return written_table(comparison);
     }
     let rows = comparison.rows.iter().map(cells);
-    match comparison.majority_baseline {
-        Some(floor) => {
-            let floor = vec!["(majority class)".to_owned(), percent(floor)];
-            let counted = comparison.naive_bayes.map(|Metrics { accuracy, macro_f1, .. }| {
-                vec!["(naive Bayes)".to_owned(), percent(accuracy), format!("{macro_f1:.3}")]
-            });
-            table::table(&HEADER, rows.chain(counted.into_iter().chain([floor]).map(padded)), 1)
-        }
-        None => table::table(&TEXT_HEADER, rows, 1),
-    }
+    let floors = comparison.floors().into_iter().map(|floor| {
+        let shown = floor.measures.iter().map(|(measure, value)| measure.shown(*value));
+        padded(std::iter::once(format!("({})", floor.name)).chain(shown).collect())
+    });
+    table::table(&header(comparison, &[]), rows.chain(floors), 1)
+}
+
+fn header(comparison: &Comparison, further: &[&'static str]) -> Vec<&'static str> {
+    let [first, second] = comparison.measures().map(Measure::name);
+    [&["method", first, second], further, &COSTS].concat()
 }
 
 /// What each method reached on parts of the training rows, and on all of them; none where there was no part.
@@ -63,8 +59,7 @@ fn by_size(
 
 /// The table with what was generated.
 fn written_table(comparison: &Comparison) -> String {
-    let (before, after) = TEXT_HEADER.split_at(3);
-    let header = [before, &WRITTEN_HEADER, after].concat();
+    let header = header(comparison, &WRITTEN_HEADER);
     let written = |row: &RunReport| match row.generated {
         Some(TextMetrics { exact_match, rouge_l, .. }) => [percent(exact_match), format!("{rouge_l:.3}")],
         None => [String::new(), String::new()],
@@ -94,7 +89,7 @@ fn cells(row: &RunReport) -> Vec<String> {
 }
 
 fn padded(mut cells: Vec<String>) -> Vec<String> {
-    cells.resize(HEADER.len(), String::new());
+    cells.resize(3 + COSTS.len(), String::new());
     cells
 }
 
@@ -112,7 +107,7 @@ pub(crate) fn line(row: &RunReport, drawn: bool) -> String {
         "{:<14} {}{} {}, {} trained ({}), {}",
         row.method,
         curve.unwrap_or_default(),
-        if score(row).is_some_and(|score| score.accuracy().is_none()) { "loss" } else { "accuracy" },
+        row.score().map_or(Measure::default(), |score| score.ranked().0).name(),
         quality(row),
         count(row.trainable_parameters),
         share(row.trainable_parameters, row.total_parameters),
@@ -154,23 +149,15 @@ pub(crate) fn run(row: &RunReport) -> String {
     lines.join("\n")
 }
 
-/// `test: accuracy 77.3 %, macro F1 0.772, loss 0.4821`.
-pub(crate) fn measured(part: &str, metrics: &Metrics) -> String {
-    let Metrics { accuracy, macro_f1, loss } = metrics;
-    format!("{part}: accuracy {}, macro F1 {macro_f1:.3}, loss {loss:.4}", percent(*accuracy))
-}
-
-/// A score of either task.
+/// `test: accuracy 77.3 %, macro F1 0.772, loss 0.4821`
 pub(crate) fn scored(part: &str, score: &Score) -> String {
-    match score {
-        Score::Classes(metrics) => measured(part, metrics),
-        Score::Text(metrics) => format!(
-            "{part}: loss {:.4}, perplexity {:.2} on {} tokens",
-            metrics.loss,
-            metrics.perplexity,
-            count(metrics.predicted as usize)
-        ),
-    }
+    let shown = |(measure, value): (Measure, f64)| format!("{} {}", measure.name(), measure.shown(value));
+    let measures: Vec<String> = score.measures().into_iter().map(shown).collect();
+    let on = match score {
+        Score::Text(metrics) => format!(" on {} tokens", count(metrics.predicted as usize)),
+        _ => String::new(),
+    };
+    format!("{part}: {}{on}", measures.join(", "))
 }
 
 /// `generated: exact match 2.0 %, ROUGE-L 0.312 on 50 rows`
@@ -191,33 +178,25 @@ pub(crate) fn shots(shots: &Shots) -> Option<String> {
     })
 }
 
-/// What a row is judged by: the test rows, or those for validation where there are no test rows.
-fn score(row: &RunReport) -> Option<Score> {
-    row.test.or(row.validation)
-}
-
-/// The accuracy or, for a language model, the loss.
+/// What methods are ranked by, with how far seeds are apart.
 fn quality(row: &RunReport) -> String {
-    let spread = row.spread().map_or_else(String::new, |spread| format!(" ± {:.1}", 100.0 * spread));
-    score(row).map_or_else(
-        || "not measured".to_owned(),
-        |score| score.accuracy().map_or_else(|| format!("{:.4}", score.loss()), |a| percent(a) + &spread),
-    )
+    let Some((measure, value)) = row.score().map(|score| score.ranked()) else {
+        return "not measured".to_owned();
+    };
+    let spread = row.spread().map(|spread| format!(" ± {}", measure.signed(spread).trim_start_matches('+')));
+    measure.shown(value) + &spread.unwrap_or_default()
 }
 
-/// Macro F1 or perplexity.
+/// The second measure: macro F1, Pearson's correlation or perplexity.
 fn second(row: &RunReport) -> String {
-    match score(row) {
-        Some(Score::Classes(metrics)) => format!("{:.3}", metrics.macro_f1),
-        Some(Score::Text(metrics)) => format!("{:.2}", metrics.perplexity),
-        None => String::new(),
-    }
+    let measures = row.score().map(|score| score.measures()).unwrap_or_default();
+    measures.get(1).map_or_else(String::new, |(measure, value)| measure.shown(*value))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use offshoot::train::Judged;
+    use offshoot::train::{Judged, Metrics, NumberMetrics};
 
     fn row(accuracy: f64) -> RunReport {
         let test = Some(Score::Classes(Metrics { accuracy, macro_f1: 0.5, loss: 1.0 }));
@@ -247,6 +226,22 @@ mod tests {
                 && lines[5].contains("| (majority class) |       50.0 % |"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn numbers_have_their_own_measures_and_floor() {
+        let run = |mse| {
+            let test = Some(Score::Numbers(NumberMetrics { mse, pearson: 0.87, spearman: 0.86 }));
+            RunReport { test, ..row(0.0) }
+        };
+        let rows = vec![RunReport::mean(vec![run(0.5), run(0.6)])];
+        let text = table(&Comparison::new(rows, Judged { rows: 100, mean: Some(2.0), ..Judged::default() }));
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(lines[0].contains("|              MSE | Pearson | trained |"), "{text}");
+        assert!(lines[2].contains("| 0.5500 ± 0.05000 |   0.870 |"), "{text}");
+        assert!(lines[3].contains("| (mean label) |            2.000 |"), "{text}");
+        assert!(super::run(&run(0.5)).ends_with("test: MSE 0.5000, Pearson 0.870, Spearman 0.860"));
+        assert!(line(&run(0.5), false).contains(" MSE 0.5000, "));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use anyhow::Result;
 use offshoot::models::chat::Date;
 use offshoot::models::hub::{self, HubOptions};
 use offshoot::models::weights::Pickles;
-use offshoot::train::{Lengths, Row};
+use offshoot::train::{Lengths, Recipe, Row, Trackers};
 use std::path::PathBuf;
 use std::time::{Instant, SystemTime};
 
@@ -37,6 +37,18 @@ impl Session {
         let mut options = HubOptions::from_vars(&|name| std::env::var(name).ok());
         options.pickles = pickles;
         Ok(hub::resolve(name, &options, &mut Downloads::new(&self.console))?)
+    }
+
+    /// Whoever is to be told of the runs, asked before there are any.
+    ///
+    /// # Errors
+    /// If a server cannot be reached, or refuses.
+    pub(crate) fn trackers(&self, recipe: &Recipe) -> Result<Trackers> {
+        let trackers = Trackers::connect(&recipe.track)?;
+        if let Some(page) = trackers.page() {
+            self.console.say(&format!("mlflow: {page}"));
+        }
+        Ok(trackers)
     }
 
     /// Says how many rows were cut to `most` tokens, if any were.

@@ -85,7 +85,8 @@ impl Unfinished {
         let text = recipe.to_toml()?;
         atomic_write(&snapshots.folder.join(RECIPE), |file| file.write_all(text.as_bytes()))?;
         interrupt::listen(&snapshots.stop, console)?;
-        Ok(Self { snapshots, again: format!("offshoot {command} --resume --output {}", output.display()) })
+        let (place, rows) = (output.display(), rows_again(recipe));
+        Ok(Self { snapshots, again: format!("offshoot {command} --resume --output {place}{rows}") })
     }
 
     /// What a person is to know of an error that ended the run.
@@ -123,6 +124,11 @@ impl Unfinished {
             Err(left) => left.context(error),
         }
     }
+}
+
+/// What a command that repeats a recipe needs to be given again: rows that came from standard input.
+pub(crate) fn rows_again(recipe: &Recipe) -> &'static str {
+    if recipe.data.piped() { " < THE-SAME-ROWS" } else { "" }
 }
 
 /// Removes what a run that was killed while it saved left beside its files.

@@ -52,7 +52,9 @@ pub use offshoot_kernels::attention::{Heads, Mask, Span};
 pub use offshoot_kernels::memory::return_large;
 pub use offshoot_kernels::profile;
 pub use offshoot_kernels::quant::Format;
-pub use ops::{AttentionDropout, OutputHead, concat_rows, cross_entropy, linear_cross_entropy};
+pub use ops::{
+    AttentionDropout, OutputHead, concat_rows, cross_entropy, linear_cross_entropy, weighted_cross_entropy,
+};
 pub use params::{Param, ParamId, Params};
 pub use pass::{AttentionSite, Context, Member, Mode, Pass};
 pub use quantized::{Quantized, SharedBytes, dequantize};

@@ -4,7 +4,7 @@
 
 use offshoot_core::{
     AttentionDropout, Device, Error, Heads, Mask, Params, Result, Span, Tape, Tensor, concat_rows,
-    cross_entropy,
+    cross_entropy, weighted_cross_entropy,
 };
 
 /// Tensors of the shapes that the cases need, on one device.
@@ -57,6 +57,7 @@ fn misfits() -> Vec<(&'static str, Result<Tensor>)> {
         ("dropout", x.dropout(f32::NAN, vec![1, 2, 3])),
         ("cross_entropy", cross_entropy(&x, &[0, 1], 0.0)),
         ("cross_entropy", cross_entropy(&x, &[0, 1, 2], 0.0)),
+        ("cross_entropy", weighted_cross_entropy(&x, (&[0, 1, 1], &[1.0]), 0.0)),
         ("attention", attention(Heads { dim: 3, ..HEADS }, &[whole()], None)),
         ("attention", attention(grouped, &[whole()], None)),
         ("attention", attention(Heads { key_value: 0, ..HEADS }, &[whole()], None)),

@@ -7,6 +7,7 @@
 use offshoot_core::{
     Activation, AttentionDropout, Device, Format, Heads, Mask, OutputHead, Params, Quantized, Result, Rng,
     Rotation, Span, Step, Tape, Tensor, concat_rows, cross_entropy, linear_cross_entropy,
+    weighted_cross_entropy,
 };
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -34,6 +35,10 @@ const fn case(
     run: fn(&[Tensor]) -> Result<Tensor>,
 ) -> Case {
     Case { op, shapes, run }
+}
+
+fn weighted(x: &[Tensor]) -> Result<Tensor> {
+    weighted_cross_entropy(&x[0], (&[4, 0, 2], &[0.5, 1.0, 3.0, 0.1, 2.0]), 0.2)
 }
 
 /// Every operation, by its method's name; operations with settings more than once.
@@ -88,6 +93,7 @@ fn cases() -> Vec<Case> {
         case("attention", &[&[6, 8], &[8, 4], &[8, 4]], attention_with_dropout),
         case("cross_entropy", &[&[3, 5]], |x| cross_entropy(&x[0], &[4, 0, 2], 0.0)),
         case("cross_entropy", &[&[3, 5]], |x| cross_entropy(&x[0], &[4, 0, 2], 0.2)),
+        case("weighted_cross_entropy", &[&[3, 5]], weighted),
         case("linear_cross_entropy", &[&[3, 4], &[5, 4]], |x| {
             Ok(linear_cross_entropy(&x[0], OutputHead::Dense(&x[1]), &[4, 0, 2])?.1)
         }),

@@ -28,6 +28,37 @@ pub fn cross_entropy(
     }
 }
 
+/// [`cross_entropy`] with a weight for each class `[c]`: the label's share of the target is multiplied by the
+/// label's weight, and what is spread over all classes by the weight of each. The caller divides by the sum of the
+/// labels' weights for the mean.
+pub fn weighted_cross_entropy(
+    losses: &mut [f32],
+    mut grad: Option<&mut [f32]>,
+    logits: &[f32],
+    (labels, weights): (&[u32], &[f32]),
+    smoothing: f32,
+) {
+    let _timed = time(Kind::Loss);
+    let Some(c) = classes(losses, logits, labels) else { return };
+    assert_eq!(weights.len(), c, "one weight per class");
+    let even = smoothing / c as f32;
+    for (row, (loss, &label)) in losses.iter_mut().zip(labels).enumerate() {
+        let (x, label) = (&logits[row * c..(row + 1) * c], label as usize);
+        let (peak, own) = (max(x), (1.0 - smoothing) * weights[label]);
+        let log_sum = peak + x.iter().map(|x| exp(x - peak)).sum::<f32>().ln();
+        let spread: f32 = x.iter().zip(weights).map(|(x, weight)| weight * (log_sum - x)).sum();
+        *loss = own * (log_sum - x[label]) + even * spread;
+        if let Some(grad) = &mut grad {
+            let grad = &mut grad[row * c..(row + 1) * c];
+            let target = own + even * weights.iter().sum::<f32>();
+            for ((grad, x), weight) in grad.iter_mut().zip(x).zip(weights) {
+                *grad = target * exp(x - log_sum) - even * weight;
+            }
+            grad[label] -= own;
+        }
+    }
+}
+
 /// [`cross_entropy`] without smoothing, whose gradient takes the place of the `logits` `[n, c]`: for a
 /// vocabulary, a second matrix of that size would not stay in any cache.
 pub fn cross_entropy_in_place(losses: &mut [f32], logits: &mut [f32], labels: &[u32]) {
@@ -116,7 +147,7 @@ fn row_loss(x: &[f32], log_sum: f32, label: usize, smoothing: f32) -> f32 {
 
 #[cfg(test)]
 mod tests {
-    use super::{cross_entropy, cross_entropy_in_place};
+    use super::{cross_entropy, cross_entropy_in_place, weighted_cross_entropy};
     use crate::testing::{assert_close, assert_same_on_threads, differences, noise, wide};
 
     /// Some roundings of numbers up to 10.
@@ -165,6 +196,41 @@ mod tests {
                     let sum = |x: &[f64]| reference(x, &labels, smooth).iter().sum();
                     assert_close(&grad, &differences(&logits, sum), TOLERANCE);
                 }
+            }
+        }
+    }
+
+    /// torch's `CrossEntropyLoss(weight=..., label_smoothing=..., reduction="sum")`.
+    fn weighted(x: &[f64], labels: &[u32], weights: &[f64], smoothing: f64) -> Vec<f64> {
+        let c = weights.len();
+        let loss = |(x, &label): (&[f64], &u32)| {
+            let log_sum = x.iter().map(|x| x.exp()).sum::<f64>().ln();
+            let all: f64 = x.iter().zip(weights).map(|(x, weight)| weight * (log_sum - x)).sum();
+            let label = label as usize;
+            (1.0 - smoothing) * weights[label] * (log_sum - x[label]) + smoothing / c as f64 * all
+        };
+        x.chunks_exact(c).zip(labels).map(loss).collect()
+    }
+
+    #[test]
+    fn weights_multiply_losses_and_gradients() {
+        for (n, c) in [(1, 1), (7, 2), (17, 33)] {
+            for smoothing in [0.0, 0.1] {
+                let (logits, labels) = inputs(n, c);
+                let weights: Vec<f32> = (0..c).map(|class| 0.25 + class as f32).collect();
+                let (mut losses, mut grad) = (noise(2, n), noise(3, n * c));
+                let given = (labels.as_slice(), weights.as_slice());
+                weighted_cross_entropy(&mut losses, Some(&mut grad), &logits, given, smoothing);
+                let expected = |x: &[f64]| weighted(x, &labels, &wide(&weights), f64::from(smoothing));
+                assert_close(&losses, &expected(&wide(&logits)), 10.0 * TOLERANCE);
+                assert_close(&grad, &differences(&logits, |x| expected(x).iter().sum()), 10.0 * TOLERANCE);
+                let mut alone = noise(4, n);
+                weighted_cross_entropy(&mut alone, None, &logits, given, smoothing);
+                assert_eq!(alone, losses);
+                let (mut plain, ones) = (noise(5, n), vec![1.0; c]);
+                cross_entropy(&mut plain, None, &logits, &labels, smoothing);
+                weighted_cross_entropy(&mut alone, None, &logits, (&labels, &ones), smoothing);
+                assert_close(&alone, &wide(&plain), TOLERANCE);
             }
         }
     }

@@ -198,6 +198,14 @@ impl Fields {
         }
     }
 
+    /// A field that is supported at some texts only; absent and null pass.
+    pub fn one_of(&mut self, name: &str, texts: &[&str]) {
+        let Some(found) = self.take(name) else { return };
+        if !found.as_str().is_some_and(|found| texts.contains(&found)) {
+            self.problem(name, &format!("is {found}; only {} are supported", texts.join(", ")));
+        }
+    }
+
     /// Fields that are known to change nothing for this family.
     pub fn ignore(&mut self, names: &[&str]) {
         self.known.extend(names.iter().map(|&name| name.to_owned()));

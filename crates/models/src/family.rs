@@ -13,8 +13,29 @@ pub enum Task {
     /// One class for each sequence.
     #[default]
     Classification,
+    /// One number for each sequence.
+    Regression,
     /// The next token.
     LanguageModel,
+}
+
+impl Task {
+    /// Every task.
+    pub const ALL: [Self; 3] = [Self::Classification, Self::Regression, Self::LanguageModel];
+
+    /// Its name, as recipes and flags have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Classification => "classification",
+            Self::Regression => "regression",
+            Self::LanguageModel => "language-model",
+        }
+    }
+
+    /// Whether a head of its own reads whole sequences, and not the model's output head each token.
+    pub fn has_head(self) -> bool {
+        self != Self::LanguageModel
+    }
 }
 
 /// Everything that sets a family apart.

@@ -66,7 +66,7 @@ impl Model {
         let build = Build { task: options.task, pooled: pooling == Pooling::Pooler };
         let mut reader = Reader { prefix: family.prefix, take: &mut take, device };
         let backbone = architecture.collect(&build, &mut reader)?;
-        let head = if options.task == Task::Classification { head } else { HeadSpec { layers: Vec::new() } };
+        let head = if options.task.has_head() { head } else { HeadSpec { layers: Vec::new() } };
         let head_values = take_head(&head, &mut take);
         let unused = take.finish()?;
         let notes = if unused.unexpected.is_empty() { Vec::new() } else { vec![unused.to_string()] };
@@ -199,9 +199,9 @@ fn family(opened: &Opened) -> Result<&'static Family> {
     })
 }
 
-/// Decoders do both tasks; encoders have no next token.
+/// Decoders do every task; encoders have no next token.
 fn check_task(family: &Family, task: Task) -> Result<()> {
-    if task == Task::Classification || family.lm_class.is_some() {
+    if task.has_head() || family.lm_class.is_some() {
         return Ok(());
     }
     let decoders: Vec<_> = FAMILIES.iter().filter(|f| f.lm_class.is_some()).map(|f| f.name).collect();
@@ -237,7 +237,8 @@ fn read_config(family: &Family, config: &Map<String, Value>) -> Result<Config> {
     let architecture = (family.read)(&mut fields);
     let head = (family.head)(&mut fields);
     let initializer_range = f64::from(fields.f32_or("initializer_range", 0.02));
-    fields.only("problem_type", "single_label_classification".into());
+    // Both losses stand behind the same head; which it was, says nothing of the task that it is loaded for.
+    fields.one_of("problem_type", &["single_label_classification", "regression"]);
     let labels = fields.labels();
     let shape = *architecture.shape();
     if shape.layers > MOST_LAYERS {

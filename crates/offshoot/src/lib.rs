@@ -10,7 +10,8 @@
 //! use offshoot::models::Task;
 //! use offshoot::models::weights::Pickles;
 //! use offshoot::train::checkpoint::{self, About};
-//! use offshoot::train::{CompareSettings, DataRecipe, ModelRecipe, Recipe, TrainSettings, prepare};
+//! use offshoot::train::{CompareSettings, DataRecipe, ModelRecipe, Recipe, TrackSettings, TrainSettings};
+//! use offshoot::train::{deal, prepare};
 //! use std::time::Instant;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -32,11 +33,12 @@
 //!     data: DataRecipe::new(rows),
 //!     train: TrainSettings { epochs: 40, lr: Some(0.02), ..TrainSettings::default() },
 //!     compare: CompareSettings::default(),
+//!     track: TrackSettings::default(),
 //!     methods: vec![MethodConfig::named("lora")?],
 //! };
-//! let (prepared, _briefing) = prepare(&recipe, folder, Instant::now())?;
+//! let (prepared, _briefing) = prepare(&recipe, deal(&recipe)?, folder, Instant::now())?;
 //! let (classifier, report) = prepared.run(&recipe.methods[0], &recipe.train, &mut |_event| {})?;
-//! assert!(report.test.is_some_and(|test| test.accuracy() > Some(prepared.majority_baseline())));
+//! assert!(report.test.is_some_and(|test| test.accuracy() > prepared.majority_baseline()));
 //!
 //! let (model_name, labels) = (&prepared.model_name, &prepared.labels);
 //! let about = About { model_name, labels, recipe: Default::default() };

@@ -23,7 +23,8 @@ pub fn page(comparison: &Comparison, data: &str) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use offshoot_train::{Answers, Judged, Metrics, Point, RunReport, Score, Shown};
+    use offshoot_train::data::Example;
+    use offshoot_train::{Answered, Answers, Judged, Metrics, NumberMetrics, Point, RunReport, Score, Shown};
 
     const HOSTILE: &str = "</td><script>alert('\"&')</script>";
 
@@ -43,9 +44,11 @@ mod tests {
             labels: vec![HOSTILE.to_owned(), "good".to_owned()],
             answers: Some(Answers {
                 rows: "the same".into(),
-                labels: vec![0, 0, 1, 1],
-                classes: vec![0, 1, 1, 1],
-                right: vec![0.9, 0.1, 0.8, 0.7],
+                said: Answered::Classes {
+                    labels: vec![0, 0, 1, 1],
+                    classes: vec![0, 1, 1, 1],
+                    right: vec![0.9, 0.1, 0.8, 0.7],
+                },
             }),
             command: format!("offshoot compare --methods {method}"),
             ..RunReport::default()
@@ -60,8 +63,8 @@ mod tests {
         let row = Shown {
             line: 7,
             text: HOSTILE.into(),
-            label: 0,
-            answers: vec![("lora".into(), 1), ("head".into(), 0)],
+            label: 0.into(),
+            answers: vec![("lora".into(), 1.into()), ("head".into(), 0.into())],
         };
         let comparison = Comparison::new(rows, judged);
         Comparison { hardest: vec![row.clone()], disputed: vec![row], ..comparison }
@@ -84,6 +87,48 @@ mod tests {
         let page = page(&comparison(), HOSTILE).unwrap();
         assert!(!page.contains("<script"), "markup of a row is in the page");
         assert!(page.contains("&lt;script&gt;"));
+    }
+
+    #[test]
+    fn numbers_are_shown_as_numbers() {
+        let wanted = [1.0, 2.0, 3.5, 5.0];
+        let numbered = |method: &str, numbers: [f64; 4]| RunReport {
+            test: Some(Score::Numbers(NumberMetrics::of(&numbers, &wanted))),
+            answers: Some(Answers::of_numbers(&numbers, &wanted, "the same".into())),
+            labels: Vec::new(),
+            ..run(method, 0.0, 10)
+        };
+        let rows = vec![numbered("lora", [1.0, 2.0, 3.0, 5.0]), numbered("head", [4.0, 4.0, 3.0, 2.0])];
+        let test: Vec<Example> = (0..4)
+            .map(|row| Example {
+                text: "a text".into(),
+                pair: None,
+                label: wanted[row].into(),
+                line: row + 2,
+            })
+            .collect();
+        let judged = Judged { rows: 4, test: &test, mean: Some(2.25), ..Judged::default() };
+        let page = page(&Comparison::new(rows, judged), "pairs.csv").unwrap();
+        for part in [
+            "<th>MSE</th>",
+            "<th>Pearson</th>",
+            "<th>against the best</th>",
+            "the mean of the training labels",
+        ] {
+            assert!(page.contains(part), "{part} is missing");
+        }
+        for part in [
+            "0.06250",
+            "What was said, and what is",
+            "labelled <strong>5.000</strong>",
+            "MSE against seconds",
+        ] {
+            assert!(page.contains(part), "{part} is missing");
+        }
+        assert!(
+            !page.contains("What was taken for what") && !page.contains("accuracy"),
+            "there are no classes"
+        );
     }
 
     #[test]

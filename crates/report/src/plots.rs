@@ -8,7 +8,7 @@ use kuva::render::layout::{Layout, TickFormat};
 use kuva::render::plots::Plot;
 use kuva::render::render::render_multiple;
 use kuva::render::theme::Theme;
-use offshoot_train::{Comparison, RunReport, Score};
+use offshoot_train::{Answered, Comparison, Measure, RunReport};
 use std::sync::Arc;
 
 /// Colours that a page sets for light and dark; alone, a file shows the second one.
@@ -18,6 +18,11 @@ const ACCENT: &str = "var(--accent, #0b6e4f)";
 const OTHER: &str = "var(--other, #8a8a8a)";
 const BARS: &str = "var(--bars, #c4c6c8)";
 const PAPER: &str = "var(--paper, #ffffff)";
+
+/// What the names of drawings begin with that show how a method learnt.
+pub(crate) const CURVE: &str = "curve-";
+/// And of those that show numbers as they are and as they were said.
+pub(crate) const NUMBERS: &str = "numbers-";
 
 /// A drawing with what it shows.
 #[derive(Clone, Debug, serde::Serialize)]
@@ -44,8 +49,9 @@ pub fn plots(comparison: &Comparison) -> Vec<Figure> {
         Cost { name: "memory", axis: "peak memory, MB", of: |row| Some(row.peak_rss_bytes? as f64 / 1e6) },
     ];
     let against = costs.iter().filter_map(|cost| against(comparison, cost));
-    let sizes = [by_rows(comparison), by_values(comparison)];
-    against.chain(sizes.into_iter().flatten()).chain(comparison.rows.iter().filter_map(learning)).collect()
+    let sizes = [by_rows(comparison), by_values(comparison)].into_iter().flatten();
+    let of_methods = |drawn: fn(&RunReport) -> Option<Figure>| comparison.rows.iter().filter_map(drawn);
+    against.chain(sizes).chain(of_methods(numbers)).chain(of_methods(learning)).collect()
 }
 
 /// What each method reached on how many rows.
@@ -84,7 +90,7 @@ fn curves<'a>(
     let recommended = |series: &Series<'_>| comparison.recommended.as_deref() == Some(series.method);
     let mut plots: Vec<Plot> = series.iter().map(|series| series.line(recommended(series))).collect();
     plots.extend(names(&series, reach.names));
-    let (what, unit) = if comparison.has_classes() { ("Accuracy", "accuracy, %") } else { ("Loss", "loss") };
+    let measure = comparison.measure();
     let layout = Layout::auto_from_plots(&plots)
         .with_width(900.0)
         .with_height(430.0)
@@ -92,11 +98,11 @@ fn curves<'a>(
         .with_x_axis_max(reach.end)
         .with_x_tick_format(TickFormat::Custom(Arc::new(short)))
         .with_x_label(axis)
-        .with_y_label(unit);
+        .with_y_label(measure.axis());
     Some(Figure {
         svg: draw(name, plots, layout),
         name: name.to_owned(),
-        title: format!("{what} against {axis}"),
+        title: format!("{} against {axis}", capital(measure)),
         caption: "The recommended method is in colour.".to_owned(),
     })
 }
@@ -211,12 +217,11 @@ fn mark<'a>(row: &'a RunReport, cost: &Cost) -> Option<Mark<'a>> {
     Some(Mark { method: &row.method, cost: (cost.of)(row)?, quality, error })
 }
 
-/// The accuracy in percent, or the loss; with what test rows alone leave open, or seeds if that is more.
+/// What methods are ranked by, as it is plotted; with what test rows alone leave open, or seeds if that is more.
 fn quality(row: &RunReport) -> Option<(f64, f64)> {
-    let score: Score = row.test.or(row.validation)?;
-    let Some(accuracy) = score.accuracy() else { return Some((score.loss(), 0.0)) };
-    let sampling = 1.96 * (accuracy * (1.0 - accuracy) / row.test_rows.max(1) as f64).sqrt();
-    Some((100.0 * accuracy, 100.0 * sampling.max(row.spread().unwrap_or(0.0))))
+    let (measure, value) = row.score()?.ranked();
+    let open = row.left_open().max(row.spread().unwrap_or(0.0));
+    Some((measure.plotted(value), measure.plotted(open)))
 }
 
 fn against(comparison: &Comparison, cost: &Cost) -> Option<Figure> {
@@ -224,16 +229,16 @@ fn against(comparison: &Comparison, cost: &Cost) -> Option<Figure> {
     if marks.is_empty() {
         return None;
     }
-    let classes = comparison.has_classes();
-    let (what, axis) = if classes { ("Accuracy", "accuracy, %") } else { ("Loss", "loss") };
-    let (plots, layout) = scatter(&marks, comparison.recommended.as_deref(), (cost.axis, axis));
-    let bars = if classes { " Bars hold the true accuracy 95 times in 100." } else { "" };
+    let measure = comparison.measure();
+    let (plots, layout) = scatter(&marks, comparison.recommended.as_deref(), (cost.axis, measure.axis()));
+    let bars = format!(" Bars hold the true {} 95 times in 100.", measure.name());
+    let bars = if comparison.by_rows() { bars } else { String::new() };
     let none = if cost.name == "parameters" { " What trains nothing stands at 1." } else { "" };
     let name = format!("quality-{}", cost.name);
     Some(Figure {
         svg: draw(&name, plots, layout),
         name,
-        title: format!("{what} against {}", cost.axis),
+        title: format!("{} against {}", capital(measure), cost.axis),
         caption: format!("The recommended method is filled in colour.{bars}{none}"),
     })
 }
@@ -259,6 +264,36 @@ fn scatter(marks: &[Mark<'_>], recommended: Option<&str>, (x, y): (&str, &str)) 
         .with_x_label(x)
         .with_y_label(y);
     (plots, layout)
+}
+
+/// A measure's name at the beginning of a title.
+fn capital(measure: Measure) -> String {
+    let name = measure.name();
+    name.chars().take(1).flat_map(char::to_uppercase).chain(name.chars().skip(1)).collect()
+}
+
+/// Marks of a drawing of numbers at most: the first of them. More are a blot.
+const MARKS: usize = 2000;
+
+/// What a method's first run said against what is, for numbers.
+fn numbers(row: &RunReport) -> Option<Figure> {
+    let answers = row.runs().first()?.answers.as_ref().filter(|answers| answers.count() > Some(0))?;
+    let Answered::Numbers { wanted, numbers } = &answers.said else { return None };
+    let pairs = || wanted.iter().copied().zip(numbers.iter().copied()).take(MARKS);
+    let (least, most) =
+        wanted.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), &x| (a.min(x), b.max(x)));
+    let right =
+        LinePlot::new().with_data([(least, least), (most, most)]).with_color(BARS).with_stroke_width(1.5);
+    let said = ScatterPlot::new().with_data(pairs()).with_color(ACCENT).with_size(3.0);
+    let plots = vec![Plot::Line(right), Plot::Scatter(said)];
+    let layout = Layout::auto_from_plots(&plots)
+        .with_width(320.0)
+        .with_height(260.0)
+        .with_x_label("label")
+        .with_y_label("answer");
+    let name = file_name(&format!("{NUMBERS}{}", row.method));
+    let svg = draw(&name, plots, layout);
+    Some(Figure { name, title: row.method.clone(), caption: String::new(), svg })
 }
 
 /// `20`, `10k`, `5M`
@@ -290,7 +325,7 @@ fn learning(row: &RunReport) -> Option<Figure> {
         .with_height(220.0)
         .with_x_label("step")
         .with_y_label("loss");
-    let name = file_name(&format!("curve-{}", row.method));
+    let name = file_name(&format!("{CURVE}{}", row.method));
     let svg = draw(&name, plots, layout);
     Some(Figure { name, title: row.method.clone(), caption: String::new(), svg })
 }

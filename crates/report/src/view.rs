@@ -1,8 +1,9 @@
 //! Numbers as people read them, in the order of the page.
 
-use crate::plots::{Figure, plots};
-use crate::text::{bytes, count, percent, rounded, seconds, share};
-use offshoot_train::{Comparison, Difference, RunReport, Score, Shown, Trial, Tuned};
+use crate::plots::{CURVE, Figure, NUMBERS, plots};
+use crate::text::{bytes, count, rounded, seconds, share};
+use offshoot_train::data::Label;
+use offshoot_train::{Comparison, Difference, Measure, RunReport, Shown, Trial, Tuned};
 use serde::Serialize;
 
 /// Everything that the page shows.
@@ -15,11 +16,15 @@ pub(crate) struct View<'a> {
     facts: String,
     recommended: Option<&'a str>,
     reason: &'a str,
-    classes: bool,
+    /// The measures of the table.
+    measures: [&'static str; 2],
+    /// What differences are counted in, where methods are compared row by row.
+    against: Option<&'static str>,
     rows: Vec<Row>,
     floors: Vec<(&'static str, String)>,
     quality: Vec<Figure>,
     curves: Vec<Figure>,
+    numbers: Vec<Figure>,
     confusions: Vec<Confusion>,
     /// Rows to look at, of two kinds.
     looks: Vec<Look<'a>>,
@@ -74,14 +79,14 @@ struct Look<'a> {
 struct Seen<'a> {
     line: usize,
     text: &'a str,
-    label: &'a str,
+    label: String,
     /// How many methods gave each answer, and which.
-    answers: Vec<Said<'a>>,
+    answers: Vec<Said>,
 }
 
 #[derive(Serialize)]
-struct Said<'a> {
-    label: &'a str,
+struct Said {
+    label: String,
     right: bool,
     count: usize,
     methods: String,
@@ -89,10 +94,10 @@ struct Said<'a> {
 
 impl<'a> View<'a> {
     pub(crate) fn of(comparison: &'a Comparison, data: &'a str, style: &'a str) -> Self {
-        let (curves, quality) =
-            plots(comparison).into_iter().partition(|figure| figure.name.starts_with("curve-"));
-        let floor = |name, accuracy: Option<f64>| accuracy.map(|accuracy| (name, percent(accuracy)));
-        let counted = comparison.naive_bayes.map(|metrics| metrics.accuracy);
+        let (curves, others): (Vec<_>, Vec<_>) =
+            plots(comparison).into_iter().partition(|figure| figure.name.starts_with(CURVE));
+        let (numbers, quality) = others.into_iter().partition(|figure| figure.name.starts_with(NUMBERS));
+        let measure = comparison.measure();
         Self {
             style,
             data,
@@ -100,17 +105,17 @@ impl<'a> View<'a> {
             facts: facts(comparison),
             recommended: comparison.recommended.as_deref(),
             reason: &comparison.reason,
-            classes: comparison.has_classes(),
+            measures: comparison.measures().map(Measure::name),
+            against: comparison.by_rows().then(|| measure.unit()),
             rows: comparison.rows.iter().map(|row| Row::of(row, comparison)).collect(),
-            floors: [
-                floor("counting words (naive Bayes)", counted),
-                floor("the most frequent class", comparison.majority_baseline),
-            ]
-            .into_iter()
-            .flatten()
-            .collect(),
+            floors: comparison
+                .floors()
+                .into_iter()
+                .filter_map(|floor| floor.measures.first().map(|(m, value)| (floor.what, m.shown(*value))))
+                .collect(),
             quality,
             curves,
+            numbers,
             confusions: comparison.rows.iter().filter_map(confusion).collect(),
             looks: looks(comparison),
             unfinished: comparison.unfinished.join(", "),
@@ -164,14 +169,14 @@ impl Row {
 
 /// The first and the second number of a score.
 fn scored(row: &RunReport) -> (String, String) {
-    match row.test.or(row.validation) {
-        None => (String::new(), String::new()),
-        Some(Score::Classes(metrics)) => {
-            let spread = row.spread().map_or_else(String::new, |s| format!(" ± {:.1}", 100.0 * s));
-            (format!("{}{spread}", percent(metrics.accuracy)), format!("{:.3}", metrics.macro_f1))
-        }
-        Some(Score::Text(metrics)) => (format!("{:.4}", metrics.loss), format!("{:.2}", metrics.perplexity)),
-    }
+    let measures = row.score().map(|score| score.measures()).unwrap_or_default();
+    let shown =
+        |at: usize| measures.get(at).map_or_else(String::new, |(measure, value)| measure.shown(*value));
+    let spread = measures
+        .first()
+        .zip(row.spread())
+        .map(|((measure, _), spread)| format!(" ± {}", measure.signed(spread).trim_start_matches('+')));
+    (shown(0) + &spread.unwrap_or_default(), shown(1))
 }
 
 /// `7e-4: 0.412, 2e-3: 0.520`
@@ -184,18 +189,13 @@ fn tried(tuned: &Tuned) -> String {
 }
 
 fn distance(difference: &Difference) -> String {
-    // Nothing is +0.0 or -0.0.
-    let points = |share: f64| match format!("{:+.1}", 100.0 * share) {
-        zero if zero.ends_with("0.0") && zero.len() == 4 => "0.0".to_owned(),
-        points => points,
-    };
-    let Difference { accuracy, low, high, .. } = difference;
-    format!("{} ({} to {})", points(*accuracy), points(*low), points(*high))
+    let signed = |value| difference.measure.signed(value);
+    format!("{} ({} to {})", signed(difference.difference), signed(difference.low), signed(difference.high))
 }
 
 fn confusion(row: &RunReport) -> Option<Confusion> {
     let run = row.runs().first().filter(|run| run.labels.len() <= CONFUSED)?;
-    let counts = run.answers.as_ref()?.confusion(run.labels.len());
+    let counts = run.answers.as_ref()?.confusion(run.labels.len())?;
     let shares = |counts: &Vec<usize>| {
         let all = counts.iter().sum::<usize>().max(1) as f64;
         counts.iter().map(|&count| (count, count as f64 / all)).collect()
@@ -208,7 +208,7 @@ fn looks(comparison: &Comparison) -> Vec<Look<'_>> {
     let kinds = [
         (
             "The hardest rows",
-            "To the right answer of these the methods gave the least. Wrong labels collect here: read them first.",
+            "From the right answer to these the methods were farthest. Wrong labels collect here: read them first.",
             &comparison.hardest,
         ),
         ("The most disputed rows", "On these the methods disagree the most.", &comparison.disputed),
@@ -224,21 +224,30 @@ fn looks(comparison: &Comparison) -> Vec<Look<'_>> {
 }
 
 impl<'a> Seen<'a> {
-    fn of(row: &'a Shown, labels: &'a [String]) -> Self {
-        let name = |class: u32| labels.get(class as usize).map_or("?", String::as_str);
-        let said = |class: u32| {
-            let methods: Vec<&str> =
-                row.answers.iter().filter(|(_, answer)| *answer == class).map(|(m, _)| m.as_str()).collect();
-            Said {
-                label: name(class),
-                right: class == row.label,
-                count: methods.len(),
-                methods: methods.join(", "),
+    fn of(row: &'a Shown, labels: &[String]) -> Self {
+        let mut answers: Vec<Said> = Vec::new();
+        for (method, answer) in &row.answers {
+            let label = shown(answer, labels);
+            match answers.iter_mut().find(|said| said.label == label) {
+                Some(said) => {
+                    said.count += 1;
+                    said.methods.push_str(&format!(", {method}"));
+                }
+                None => {
+                    let (right, methods) = (*answer == row.label, method.clone());
+                    answers.push(Said { label, right, count: 1, methods });
+                }
             }
-        };
-        let mut answers: Vec<Said<'a>> = (0..labels.len() as u32).map(said).collect();
-        answers.retain(|said| said.count > 0);
+        }
         answers.sort_by_key(|said| std::cmp::Reverse(said.count));
-        Self { line: row.line, text: &row.text, label: name(row.label), answers }
+        Self { line: row.line, text: &row.text, label: shown(&row.label, labels), answers }
+    }
+}
+
+/// A class by its name, a number with the digits that tell something.
+fn shown(label: &Label, labels: &[String]) -> String {
+    match label.number() {
+        Some(number) => Measure::Mse.shown(number),
+        None => label.written(labels).unwrap_or_else(|| "?".to_owned()),
     }
 }

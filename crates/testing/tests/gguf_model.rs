@@ -79,7 +79,7 @@ fn load(path: &Path) -> Model {
 fn logits(classifier: &Classifier, tokenizer: &Tokenizer) -> Vec<Vec<f32>> {
     let row = |text: &str| {
         let ids = tokenizer.encode(text, None, 64).unwrap().ids;
-        Row { types: vec![0; ids.len()], ids, label: 0, line: 0, truncated: false }
+        Row { types: vec![0; ids.len()], ids, label: 0.into(), line: 0, truncated: false }
     };
     classifier.evaluate(&[row("ab ab"), row("c")], 64, |_| ()).unwrap()
 }

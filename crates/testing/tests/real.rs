@@ -66,5 +66,5 @@ fn row(tokenizer: &Tokenizer, reference: &Reference) -> Row {
     let encoded = tokenizer.encode(reference.text, None, 128).unwrap();
     assert_eq!(encoded.ids, reference.ids, "{}", reference.text);
     let types = encoded.types.into_iter().map(u32::from).collect();
-    Row { ids: encoded.ids, types, label: 0, line: 1, truncated: false }
+    Row { ids: encoded.ids, types, label: 0.into(), line: 1, truncated: false }
 }

@@ -5,7 +5,8 @@ use offshoot_core::{Device, Rng};
 use offshoot_methods::MethodConfig;
 use offshoot_models::Model;
 use offshoot_train::{
-    Classifier, Error, Event, Given, Labelled, Outcome, Row, TrainSettings, fit_features, measure, train,
+    Classifier, Error, Event, Given, Labelled, Outcome, Row, TrainSettings, fit_features, measure, softmax,
+    train,
 };
 use std::path::Path;
 
@@ -24,7 +25,13 @@ fn rows(count: usize, seed: u64) -> Vec<Row> {
         let label = line % 3;
         let mut ids: Vec<u32> = (0..4 + rng.below(8)).map(|_| 50 + rng.below(100) as u32).collect();
         ids.insert(1, 10 + label as u32);
-        Row { types: vec![0; ids.len()], ids, label: label as u32, line: line as u64 + 2, truncated: false }
+        Row {
+            types: vec![0; ids.len()],
+            ids,
+            label: (label as u32).into(),
+            line: line as u64 + 2,
+            truncated: false,
+        }
     };
     (0..count).map(row).collect()
 }
@@ -68,7 +75,7 @@ fn training_learns_what_can_be_learnt() {
 }
 
 fn labelled(rows: &[Row]) -> Labelled<'_> {
-    Labelled { rows, classes: 3, states: None, tokens: 1000, seed: 0, xgboost: &[] }
+    Labelled { rows, objective: 3.into(), weights: &[], states: None, tokens: 1000, seed: 0, xgboost: &[] }
 }
 
 #[test]
@@ -107,6 +114,34 @@ fn the_loss_is_the_steps_mean_whatever_its_micro_batches() {
     let difference = largest_difference(&whole.0, &parts.0);
     assert!(difference < SAME, "{difference}");
     assert!((whole.1.final_loss - parts.1.final_loss).abs() < f64::from(SAME));
+}
+
+/// A step's loss is that of torch's `CrossEntropyLoss(weight=...)`: a mean over the sum of the labels' weights.
+#[test]
+fn class_weights_multiply_losses_and_divide_the_mean() {
+    let (rows, weights) = (rows(24, 1), [1.0_f32, 5.0, 0.25]);
+    let fit = |tokens: usize| {
+        let settings =
+            TrainSettings { epochs: 2, batch: 24, batch_tokens: tokens, dropout: false, ..settings() };
+        let method = MethodConfig::named("lora").unwrap();
+        let mut classifier = Classifier::new(&model(), &method, 3, 0).unwrap();
+        let logits = classifier.evaluate(&rows, 1000, |_| ()).unwrap();
+        classifier.class_weights = weights.to_vec();
+        let outcome = train(&mut classifier, Given::rows(&rows), &settings, &mut |_| {}).unwrap();
+        (classifier, outcome, logits)
+    };
+    let (whole, outcome, logits) = fit(1000);
+    let (mut total, mut over) = (0.0, 0.0);
+    for (row, logits) in rows.iter().zip(&logits) {
+        let class = row.label.class().unwrap() as usize;
+        let weight = f64::from(weights[class]);
+        total -= weight * softmax(logits)[class].ln();
+        over += weight;
+    }
+    assert!((outcome.losses[0] - total / over).abs() < 1e-5, "{} {}", outcome.losses[0], total / over);
+    assert_eq!(outcome.labelled, 48, "rows are counted, not weighed");
+    let difference = largest_difference(&whole, &fit(20).0);
+    assert!(difference < SAME, "{difference}");
 }
 
 #[test]

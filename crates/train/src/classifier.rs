@@ -1,9 +1,13 @@
-//! The classification task: a backbone with its adapter, pooling and head.
+//! Tasks on whole sequences: a backbone with its adapter, pooling and head. What the head is for is its `objective`.
 
+use crate::data::Label;
 use crate::features::{Fitted, new_head};
 use crate::frozen::Cache;
+use crate::objective::Objective;
 use crate::prompting::{Likelihood, Prompt};
 use crate::rows::{Row, bucketed, pack};
+use crate::scale::Scale;
+use crate::weighted::Weighted;
 use crate::{Error, Result};
 use offshoot_core::nn::Head;
 use offshoot_core::{Adapter, Backbone, Device, Mode, Params, Pass, Rng, Tensor, forward};
@@ -21,6 +25,8 @@ pub struct Classifier {
     pub method: MethodConfig,
     /// The task's head. Its weights are in `params`.
     pub head: Head,
+    /// What the head's outputs are.
+    pub objective: Objective,
     /// Everything that is trained.
     pub params: Params,
     /// What it is asked, where the method trains nothing and only writes around the text. Then there is no
@@ -30,29 +36,49 @@ pub struct Classifier {
     pub fitted: Option<Fitted>,
     /// What the head reads.
     pub pooling: Pooling,
+    /// What the loss of a row of each class is multiplied by while it is trained; none for 1.
+    pub class_weights: Vec<f32>,
+    /// The scale that labels are learnt on, while it is trained.
+    scale: Scale,
+    /// Whether the head has learnt nothing yet, of any scale.
+    new: bool,
     device: Device,
 }
 
 impl Classifier {
-    /// Grows a method and a head on a model. The seed decides all initial values.
+    /// Grows a method and a head on a model: for so many classes, or for an [`Objective`]. The seed decides all initial
+    /// values.
     ///
     /// # Errors
-    /// If a setting of the method does not fit the model, or it asks for words and the model has no output head.
-    pub fn new(model: &Model, method: &MethodConfig, classes: usize, seed: u64) -> Result<Self> {
-        let rng = Rng::new(seed);
-        let head = match method.saves() {
+    /// If the method or a setting of it does not fit the model or the objective, or it asks for words and the model has
+    /// no output head.
+    pub fn new(
+        model: &Model,
+        method: &MethodConfig,
+        objective: impl Into<Objective>,
+        seed: u64,
+    ) -> Result<Self> {
+        let (rng, objective) = (Rng::new(seed), objective.into());
+        if !objective.fits(method) {
+            return Err(Error::invalid(objective.refusal(method)));
+        }
+        let outputs = objective.outputs();
+        let (head, new) = match method.saves() {
             Saves::Prompt => {
                 // What cannot be asked is refused at once.
                 Likelihood::new(model.backbone.as_ref())?;
-                Head::new(Vec::new())
+                (Head::new(Vec::new()), true)
             }
-            Saves::Features | Saves::Fitted => new_head(model, method, classes, &mut rng.fork("head")),
-            _ => model.new_head(classes, &mut rng.fork("head"))?.0,
+            Saves::Features | Saves::Fitted => {
+                (new_head(model, method, outputs, &mut rng.fork("head")), true)
+            }
+            _ => model.new_head(outputs, &mut rng.fork("head"))?,
         };
-        Self::with_head(model, method, head, &mut rng.fork("adapter"))
+        let classifier = Self::with_head(model, method, head, &mut rng.fork("adapter"))?;
+        Ok(Self { objective, new, ..classifier })
     }
 
-    /// Like [`new`](Self::new), with a head of the caller's.
+    /// Like [`new`](Self::new), with a head of the caller's for classes.
     ///
     /// # Errors
     /// If a setting of the method does not fit the model.
@@ -65,11 +91,57 @@ impl Classifier {
         let mut target = Target { backbone: backbone.as_mut(), params: &mut params, rng, device: &device };
         let adapter = method.build(&mut target)?;
         head.train(&mut params)?;
-        let pooling = model.pooling;
-        Ok(Self { backbone, adapter, method, head, params, prompt: None, fitted: None, pooling, device })
+        let (pooling, objective) = (model.pooling, Objective::Classes(head.classes()));
+        Ok(Self {
+            backbone,
+            adapter,
+            method,
+            head,
+            objective,
+            params,
+            prompt: None,
+            fitted: None,
+            pooling,
+            class_weights: Vec::new(),
+            scale: Scale::default(),
+            new: false,
+            device,
+        })
     }
 
-    /// The logits `[sequences, classes]` of one pass.
+    /// For another objective, with a head that has learnt nothing or is as it was saved.
+    pub(crate) fn of(self, objective: Objective, new: bool) -> Self {
+        Self { objective, new, ..self }
+    }
+
+    /// Brings the head to the scale on which it learns these labels, until [`unscale`](Self::unscale).
+    pub(crate) fn rescale<'a>(&mut self, labels: impl Iterator<Item = &'a Label>) -> Result<()> {
+        let Some(layer) = self.head.last() else { return Ok(()) };
+        self.scale = self.objective.scale(labels, layer.bias.is_some());
+        // What is new has learnt nothing, and begins as a head of any task does: near 0 on the scale.
+        if self.new { Ok(()) } else { self.scale.unfold(layer, &mut self.params) }
+    }
+
+    /// Makes the head's outputs the labels' own numbers again.
+    pub(crate) fn unscale(&mut self) -> Result<()> {
+        let Some(layer) = self.head.last() else { return Ok(()) };
+        self.scale.fold(layer, &mut self.params)?;
+        (self.scale, self.new) = (Scale::default(), false);
+        Ok(())
+    }
+
+    /// What its head is for, with what rows of each class count.
+    pub(crate) fn weighted(&self) -> Weighted<'_> {
+        Weighted { objective: self.objective, weights: &self.class_weights }
+    }
+
+    /// The scale that labels are learnt on now.
+    pub(crate) fn scale(&self) -> Scale {
+        self.scale
+    }
+
+    /// The logits `[sequences, classes]` of one pass; one number each where the objective is that, on the scale that it
+    /// is learnt on.
     ///
     /// # Errors
     /// As the model fails on the batch; if the method has no head.
@@ -113,7 +185,7 @@ impl Classifier {
         }
     }
 
-    /// Logits of all rows, in their order, `classes` values each. `tokens` bounds the micro-batches.
+    /// The head's outputs for all rows, in their order: logits, or a number. `tokens` bounds the micro-batches.
     ///
     /// # Errors
     /// As the model fails on a row.
@@ -137,7 +209,10 @@ impl Classifier {
                 let features = self.features_known(rows, tokens, cache, done)?;
                 features.par_iter().map(|row| fitted.logits(row)).collect()
             }
-            None => self.each_batch((rows, tokens, cache), |pass| self.logits(pass), done),
+            None => {
+                let outputs = self.each_batch((rows, tokens, cache), |pass| self.logits(pass), done)?;
+                Ok(self.scale.outputs(outputs))
+            }
         }
     }
 
@@ -163,8 +238,11 @@ impl Classifier {
         self.each_batch((rows, tokens, cache), |pass| self.pooled(pass), done)
     }
 
-    /// Class names where nobody has given any: their numbers.
+    /// Class names where nobody has given any: their numbers. None where there are no classes.
     pub fn numbered_labels(&self) -> Vec<String> {
+        if self.objective == Objective::Number {
+            return Vec::new();
+        }
         let classes = self.fitted.as_ref().map_or(self.head.classes(), Fitted::classes);
         (0..classes).map(|class| class.to_string()).collect()
     }

@@ -40,6 +40,14 @@ pub enum Error {
         /// Optimizer steps in all.
         steps: u64,
     },
+    /// A tracking server that a run was to be posted to.
+    #[error("MLflow at {server}: {reason}")]
+    Mlflow {
+        /// Its address, without user and password.
+        server: String,
+        /// What went wrong, and what to do.
+        reason: String,
+    },
     /// A setting that does not fit; the text says which and what would fit.
     #[error("{0}")]
     Invalid(String),

@@ -1,7 +1,7 @@
 //! Language models: from a recipe to rows in memory, and one run on them.
 
-use crate::data::SplitOptions;
 use crate::data::instruct::{self, Layout, LmDataset, LmExample, LmSplit, LmSummary};
+use crate::data::{Beside, Source, Sources, SplitOptions};
 use crate::frozen::States;
 use crate::instruct::{LmEncoder, LmRow, LmSettings};
 use crate::language_model::LanguageModel;
@@ -15,7 +15,7 @@ use crate::text_metrics::TextMetrics;
 use crate::text_rows::{Shots, TextRows};
 use crate::text_tools::TextTools;
 use crate::trainer::{Event, Given, Learner, Outcome, TrainSettings, check_lengths, train};
-use crate::{Generate, Result, Score, Snapshots};
+use crate::{Error, Generate, Result, Score, Snapshots};
 use offshoot_core::{Device, Rng};
 use offshoot_methods::{MethodConfig, Saves};
 use offshoot_models::{LoadOptions, Model, Task};
@@ -69,7 +69,7 @@ pub struct LmBriefing {
     pub test_lengths: Lengths,
     /// Rows are cut to so many tokens.
     pub max_length: usize,
-    /// What was noticed while the model was loaded.
+    /// What was noticed while rows and model were loaded.
     pub notes: Vec<String>,
 }
 
@@ -79,7 +79,11 @@ pub struct LmBriefing {
 /// Everything that is wrong with the model, the data, or how they fit together, before any training.
 pub fn prepare_lm(recipe: &Recipe, folder: &Path, started: Instant) -> Result<(LmPrepared, LmBriefing)> {
     recipe.train.check()?;
-    let (dataset, split, summary) = split(recipe)?;
+    if recipe.train.class_weights.is_some() {
+        return Err(Error::invalid("class weights are for classification; leave --class-weights out"));
+    }
+    let sources = recipe.data.sources()?;
+    let (dataset, split, summary) = split(recipe, &sources)?;
     let options = LoadOptions { task: Task::LanguageModel, pooling: None, pickles: recipe.model.pickles };
     let model = Model::open(folder, &options, &Device::cpu())?;
     let tools = TextTools::open(&model, folder)?.dated(recipe.data.date);
@@ -95,7 +99,7 @@ pub fn prepare_lm(recipe: &Recipe, folder: &Path, started: Instant) -> Result<(L
         train_lengths: Lengths::of(&train),
         test_lengths: Lengths::of(&test),
         max_length,
-        notes: model.notes.clone(),
+        notes: sources.note.into_iter().chain(model.notes.clone()).collect(),
     };
     let prepared = LmPrepared {
         model,
@@ -117,12 +121,14 @@ pub fn prepare_lm(recipe: &Recipe, folder: &Path, started: Instant) -> Result<(L
 }
 
 /// The recipe's rows. The split hangs on the recipe's seed alone.
-fn split(recipe: &Recipe) -> Result<(LmDataset, LmSplit, LmSummary)> {
-    let dataset = instruct::load(&recipe.data.path, recipe.data.instruct)?;
-    let test = recipe.data.test_data.as_deref().map(|path| dataset.load_test(path)).transpose()?;
+fn split(recipe: &Recipe, sources: &Sources) -> Result<(LmDataset, LmSplit, LmSummary)> {
+    let dataset = instruct::load(&sources.train, recipe.data.instruct)?;
+    let load = |source: &Option<Source>| source.as_ref().map(|source| dataset.load_test(source)).transpose();
+    let (validation, test) = (load(&sources.validation)?, load(&sources.test)?);
+    let beside = Beside { validation: validation.as_ref(), test: test.as_ref() };
     let mut rng = Rng::new(recipe.train.seed).fork("split");
     let options: &SplitOptions = &recipe.data.split;
-    let (split, summary) = dataset.split(options, test.as_ref(), &mut || rng.next_u64())?;
+    let (split, summary) = dataset.split(options, beside, &mut || rng.next_u64())?;
     Ok((dataset, split, summary))
 }
 

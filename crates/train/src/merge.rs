@@ -49,14 +49,14 @@ fn merge_in_files(
     let weights = Weights::new(trained)?;
     let mut stage = Stage::new(folder)?;
     weights.write(&mut stage, precision, largest)?;
-    let labels = match trained {
+    let head = match trained {
         Trained::Classifier(classifier, labels) => {
             write_pooling(&mut stage, model, Some(classifier.pooling))?;
-            Some(labels.as_slice())
+            Some((classifier.objective, labels.as_slice()))
         }
         Trained::LanguageModel(_) => None,
     };
-    write_config(&mut stage, model, precision, labels)?;
+    write_config(&mut stage, model, precision, head)?;
     write_tokenizer(&mut stage, model)?;
     let stale: Vec<&str> = [SINGLE, INDEX].into_iter().chain(POOLING_FILES).chain(TOKENIZER_FILES).collect();
     Ok(MergedFolder { bytes: stage.publish(&stale)?, tensors: weights.tensors.len() })

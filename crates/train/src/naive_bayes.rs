@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 pub(crate) fn naive_bayes(train: &[Example], test: &[Example], classes: usize) -> Metrics {
     let counts = Counts::of(train, classes);
     let logits: Vec<Vec<f32>> = test.iter().map(|row| counts.logits(row)).collect();
-    let labels: Vec<u32> = test.iter().map(|row| row.label).collect();
+    let labels: Vec<u32> = test.iter().filter_map(|row| row.label.class()).collect();
     Metrics::of(&logits, &labels)
 }
 
@@ -27,8 +27,8 @@ impl Counts {
     fn of(rows: &[Example], classes: usize) -> Self {
         let mut counts =
             Self { words: BTreeMap::new(), totals: vec![0.0; classes], texts: vec![0.0; classes] };
-        for row in rows {
-            let class = row.label as usize;
+        for (row, class) in rows.iter().filter_map(|row| Some((row, row.label.class()?))) {
+            let class = class as usize;
             counts.texts[class] += 1.0;
             for word in words(row) {
                 counts.totals[class] += 1.0;
@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     fn row(text: &str, label: u32) -> Example {
-        Example { text: text.into(), pair: None, label, line: 1 }
+        Example { text: text.into(), pair: None, label: label.into(), line: 1 }
     }
 
     /// The worked example of the book, table 13.1: the test document is of class China (0).

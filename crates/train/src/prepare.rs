@@ -1,7 +1,9 @@
 //! From a recipe to a model and rows in memory, and what is to be said about them.
 
-use crate::data::{self, Dataset, Example, Split, Summary};
+use crate::ClassWeights;
+use crate::data::{self, Beside, Dataset, Example, Source, Split, Summary};
 use crate::frozen::States;
+use crate::objective::Objective;
 use crate::recipe::{ModelRecipe, Recipe};
 use crate::rows::{Lengths, Row};
 use crate::run::Prepared;
@@ -9,7 +11,7 @@ use crate::{Error, Result};
 use offshoot_core::{Device, Rng};
 use offshoot_models::tokenizer::Tokenizer;
 use offshoot_models::{LoadOptions, Model};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// What a run says before it starts.
@@ -25,19 +27,60 @@ pub struct Briefing {
     pub test_lengths: Lengths,
     /// Rows are cut to so many tokens: what the recipe says, or as many as the model has positions.
     pub max_length: usize,
-    /// What was noticed while the model was loaded.
+    /// What was noticed while rows and model were loaded.
     pub notes: Vec<String>,
 }
 
-/// Loads the model in `folder` and the recipe's rows, and tokenises them.
+/// A recipe's rows, read once and dealt.
+#[derive(Clone, Debug)]
+pub struct Dealt {
+    dataset: Dataset,
+    split: Split,
+    summary: Summary,
+    class_weights: Vec<f32>,
+    files: Vec<PathBuf>,
+    note: Option<String>,
+}
+
+/// Reads a recipe's rows and deals them. The split hangs on the recipe's seed alone: all methods and all seeds of
+/// a comparison see the same.
 ///
 /// # Errors
-/// Everything that is wrong with the model, the data, or how they fit together, before any training.
-pub fn prepare(recipe: &Recipe, folder: &Path, started: Instant) -> Result<(Prepared, Briefing)> {
+/// Everything that is wrong with the settings of training or with the data.
+pub fn deal(recipe: &Recipe) -> Result<Dealt> {
     recipe.train.check()?;
-    let (dataset, split, summary) = split(recipe)?;
+    recipe.check_task()?;
+    if recipe.train.class_weights.is_some() {
+        recipe.methods.iter().try_for_each(ClassWeights::check_method)?;
+    }
+    let sources = recipe.data.sources()?;
+    let dataset = data::load(&sources.train, &recipe.data.load, recipe.task)?;
+    let load = |source: &Option<Source>| source.as_ref().map(|source| dataset.load_test(source)).transpose();
+    let (validation, test) = (load(&sources.validation)?, load(&sources.test)?);
+    let beside = Beside { validation: validation.as_ref(), test: test.as_ref() };
+    let mut rng = Rng::new(recipe.train.seed).fork("split");
+    let (split, summary) = dataset.split(&recipe.data.split, beside, &mut || rng.next_u64())?;
+    let counts: Vec<usize> = summary.classes.iter().map(|class| class.train).collect();
+    let class_weights = recipe.train.class_weights.as_ref();
+    let class_weights =
+        class_weights.map(|weights| weights.of(&dataset.labels.names, &counts)).transpose()?;
+    let (class_weights, files) = (class_weights.unwrap_or_default(), sources.files());
+    Ok(Dealt { dataset, split, summary, class_weights, files, note: sources.note })
+}
+
+/// Loads the model in `folder` for a recipe's rows, and tokenises them.
+///
+/// # Errors
+/// Everything that is wrong with the model, or how it and the rows fit together, before any training.
+pub fn prepare(
+    recipe: &Recipe,
+    dealt: Dealt,
+    folder: &Path,
+    started: Instant,
+) -> Result<(Prepared, Briefing)> {
+    let Dealt { dataset, split, summary, class_weights, note, .. } = dealt;
     let ModelRecipe { pooling, pickles, .. } = recipe.model;
-    let options = LoadOptions { pooling, pickles, ..LoadOptions::default() };
+    let options = LoadOptions { task: recipe.task, pooling, pickles };
     let model = Model::open(folder, &options, &Device::cpu())?;
     let tokenizer = open_tokenizer(&model, folder)?;
     let max_length = recipe.data.max_length.min(model.backbone.shape().positions);
@@ -49,14 +92,17 @@ pub fn prepare(recipe: &Recipe, folder: &Path, started: Instant) -> Result<(Prep
         train_lengths: Lengths::of(&train),
         test_lengths: Lengths::of(&test),
         max_length,
-        notes: model.notes.clone(),
+        notes: note.into_iter().chain(model.notes.clone()).collect(),
     };
     let labels = dataset.labels.names;
+    let objective = Objective::new(recipe.task, labels.len());
     let model_name = recipe.model.name.clone();
     Ok((
         Prepared {
             model,
             model_name,
+            class_weights,
+            objective,
             labels,
             train,
             validation,
@@ -73,42 +119,35 @@ pub fn prepare(recipe: &Recipe, folder: &Path, started: Instant) -> Result<(Prep
     ))
 }
 
-/// Writes the rows that a recipe trains, validates and tests on to `train.csv`, `validation.csv` and
-/// `test.csv` in a folder, so that another program can be run on the same ones.
-///
-/// # Errors
-/// As the data fails, or if the folder cannot be written.
-pub fn write_split(recipe: &Recipe, folder: &Path) -> Result<()> {
-    let data = std::iter::once(&recipe.data.path).chain(&recipe.data.test_data);
-    let parts = ["train", "validation", "test"].map(|name| folder.join(format!("{name}.csv")));
-    for path in data {
-        if let Some(part) = parts.iter().find(|part| same_file(part, path)) {
+impl Dealt {
+    /// Writes the rows that are trained, validated and tested on to `train.csv`, `validation.csv` and `test.csv`
+    /// in a folder, so that another program can be run on the same ones.
+    ///
+    /// # Errors
+    /// If that would overwrite the data, or the folder cannot be written.
+    pub fn write(&self, folder: &Path) -> Result<()> {
+        let parts = [
+            ("train.csv", &self.split.train),
+            ("validation.csv", &self.split.validation),
+            ("test.csv", &self.split.test),
+        ]
+        .map(|(name, rows)| (folder.join(name), rows));
+        let overwritten = |part: &Path| self.files.iter().any(|file| same_file(part, file));
+        if let Some((part, _)) = parts.iter().find(|(part, _)| overwritten(part)) {
             let (part, folder) = (part.display(), folder.display());
             return Err(Error::invalid(format!(
                 "the split would overwrite the data itself, {part}; choose another folder than {folder}"
             )));
         }
+        let write =
+            |(part, rows): &(PathBuf, &Vec<Example>)| data::write_csv(part, rows, &self.dataset.labels);
+        Ok(parts.iter().try_for_each(write)?)
     }
-    let (dataset, split, _) = split(recipe)?;
-    for (name, rows) in [("train", split.train), ("validation", split.validation), ("test", split.test)] {
-        data::write_csv(&folder.join(format!("{name}.csv")), &rows, &dataset.labels)?;
-    }
-    Ok(())
 }
 
 /// Whether two paths lead to one file that exists.
 fn same_file(a: &Path, b: &Path) -> bool {
     matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
-}
-
-/// The recipe's rows. The split hangs on the recipe's seed alone: all methods and all seeds of a comparison
-/// see the same.
-fn split(recipe: &Recipe) -> Result<(Dataset, Split, Summary)> {
-    let dataset = data::load(&recipe.data.path, &recipe.data.load)?;
-    let test = recipe.data.test_data.as_deref().map(|path| dataset.load_test(path)).transpose()?;
-    let mut rng = Rng::new(recipe.train.seed).fork("split");
-    let (split, summary) = dataset.split(&recipe.data.split, test.as_ref(), &mut || rng.next_u64())?;
-    Ok((dataset, split, summary))
 }
 
 /// Opens the tokenizer of a model that was loaded from `folder` (or GGUF file) and checks that they belong
@@ -138,7 +177,7 @@ pub fn encode(tokenizer: &Tokenizer, examples: &[Example], max_length: usize) ->
     let row = |(e, example): (offshoot_models::tokenizer::Encoded, &Example)| Row {
         ids: e.ids,
         types: e.types.into_iter().map(u32::from).collect(),
-        label: example.label,
+        label: example.label.clone(),
         line: example.line as u64,
         truncated: e.truncated,
     };
@@ -148,7 +187,7 @@ pub fn encode(tokenizer: &Tokenizer, examples: &[Example], max_length: usize) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{CompareSettings, DataRecipe, TrainSettings};
+    use crate::{CompareSettings, DataRecipe, TrackSettings, TrainSettings};
 
     #[test]
     fn a_split_never_overwrites_its_data() {
@@ -164,13 +203,14 @@ mod tests {
             data: DataRecipe::new(folder.path().join("./train.csv")),
             train: TrainSettings::default(),
             compare: CompareSettings::default(),
+            track: TrackSettings::default(),
             methods: Vec::new(),
         };
-        let message = write_split(&recipe, folder.path()).unwrap_err().to_string();
+        let message = deal(&recipe).unwrap().write(folder.path()).unwrap_err().to_string();
         assert!(message.contains("train.csv") && message.contains("another folder"), "{message}");
         assert_eq!(std::fs::read(&path).unwrap(), before);
         let other = tempfile::tempdir().unwrap();
-        write_split(&recipe, other.path()).unwrap();
+        deal(&recipe).unwrap().write(other.path()).unwrap();
         assert!(other.path().join("test.csv").exists());
     }
 }

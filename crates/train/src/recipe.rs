@@ -1,15 +1,18 @@
 //! The recipe: everything that decides a run, in one TOML file.
 
 use crate::data::instruct::LmLoadOptions;
-use crate::data::{LoadOptions, SplitOptions};
-use crate::{CompareSettings, Error, Generate, Result, TrainSettings};
+use crate::data::{self, Amount, Format, LoadOptions, Places, Source, Sources, SplitOptions};
+use crate::{CompareSettings, Error, Generate, Objective, Result, TrackSettings, TrainSettings};
 use offshoot_methods::MethodConfig;
 use offshoot_models::chat::Date;
 use offshoot_models::weights::Pickles;
 use offshoot_models::{Pooling, Task};
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use toml::{Table, Value};
+
+/// What `--set` changes beside methods.
+const SECTIONS: [&str; 5] = ["train", "model", "data", "compare", "track"];
 
 /// Model, method, data and training of a run. It is written beside every result, complete, so that it can be
 /// run again.
@@ -32,6 +35,9 @@ pub struct Recipe {
     /// How methods are compared.
     #[serde(default, skip_serializing_if = "CompareSettings::is_default")]
     pub compare: CompareSettings,
+    /// Who is told of runs.
+    #[serde(default, skip_serializing_if = "TrackSettings::is_default")]
+    pub track: TrackSettings,
     /// What to grow on the model. A comparison has several.
     pub methods: Vec<MethodConfig>,
 }
@@ -54,9 +60,19 @@ pub struct ModelRecipe {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataRecipe {
-    /// The file.
+    /// The file, a pattern of files such as `rows/*.csv`, a folder in the layout of the `datasets` library, or `-`
+    /// for standard input.
     pub path: PathBuf,
-    /// A file to test on, instead of rows of the first.
+    /// The format of the rows, where no ending says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<String>,
+    /// Which of a folder's configurations.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config: Option<String>,
+    /// A file (or a pattern) to choose the best epoch by, instead of rows of the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation_data: Option<PathBuf>,
+    /// A file (or a pattern) to test on, instead of rows of the first.
     #[serde(default)]
     pub test_data: Option<PathBuf>,
     /// Longer rows are cut to so many tokens. Default 256.
@@ -93,6 +109,9 @@ impl DataRecipe {
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self {
             path: path.into(),
+            format: None,
+            config: None,
+            validation_data: None,
             test_data: None,
             max_length: default_max_length(),
             train_on_prompt: false,
@@ -102,6 +121,42 @@ impl DataRecipe {
             split: SplitOptions::default(),
             generate: Generate::default(),
         }
+    }
+}
+
+impl DataRecipe {
+    /// Finds the files.
+    ///
+    /// # Errors
+    /// An unknown format; a pattern that no file fits; standard input to test on; a folder without rows to train
+    /// on, or with several configurations and none chosen.
+    pub fn sources(&self) -> data::Result<Sources> {
+        let format = self.format.as_deref().map(Format::named).transpose()?;
+        let mut sources = Sources::open(Places {
+            path: &self.path,
+            format,
+            config: self.config.as_deref(),
+            validation: self.validation_data.as_deref(),
+            test: self.test_data.as_deref(),
+        })?;
+        // Files of which no row is asked for are not read: their labels may be withheld.
+        let none = |amount| amount == Some(Amount::Count(0));
+        sources.test.take_if(|_| none(self.split.test));
+        sources.validation.take_if(|_| none(self.split.validation));
+        Ok(sources)
+    }
+
+    /// Whether the rows come from standard input.
+    pub fn piped(&self) -> bool {
+        self.path == Path::new(Source::STANDARD_INPUT)
+    }
+
+    /// What the rows are called: the last part of the path.
+    pub fn name(&self) -> String {
+        if self.piped() {
+            return Source::STANDARD_INPUT_NAME.to_owned();
+        }
+        self.path.file_name().unwrap_or(self.path.as_os_str()).to_string_lossy().into_owned()
     }
 }
 
@@ -121,6 +176,30 @@ impl Recipe {
     /// If a setting cannot be written as TOML.
     pub fn to_toml(&self) -> Result<String> {
         toml::to_string_pretty(self).map_err(|error| Error::invalid(format!("recipe: {error}")))
+    }
+
+    /// Checks that methods and settings have a meaning for a task with a head, before any work starts.
+    ///
+    /// # Errors
+    /// One message with everything that has none.
+    pub fn check_task(&self) -> Result<()> {
+        let objective = Objective::new(self.task, 0);
+        let unfit = self.methods.iter().filter(|method| !objective.fits(method));
+        let mut wrong: Vec<String> = unfit.map(|method| objective.refusal(method)).collect();
+        if self.task == Task::Regression {
+            let of_classes = [
+                ("label_smoothing", self.train.label_smoothing > 0.0),
+                ("class_weights", self.train.class_weights.is_some()),
+            ];
+            let given = of_classes.iter().filter(|(_, given)| *given);
+            wrong.extend(
+                given.map(|(name, _)| {
+                    format!("{name} is for classes, and a regression has none: leave it out")
+                }),
+            );
+            wrong.extend(self.data.load.labels.is_some().then(|| data::UNORDERED.into()));
+        }
+        if wrong.is_empty() { Ok(()) } else { Err(Error::invalid(wrong.join("; "))) }
     }
 
     /// What differs from another recipe, apart from what changes no result.
@@ -144,8 +223,8 @@ impl Recipe {
         Ok(differ)
     }
 
-    /// Applies one `key.path=value` override. `train.`, `model.`, `data.` and `compare.` name a section; `METHOD.key` is
-    /// a setting of that method, `method.key` one of every method that has it. The value is TOML; what is not
+    /// Applies one `key.path=value` override. `train.`, `model.`, `data.`, `compare.` and `track.` name a section;
+    /// `METHOD.key` is a setting of that method, `method.key` one of every method that has it. The value is TOML; what is not
     /// is taken as text.
     ///
     /// # Errors
@@ -159,12 +238,14 @@ impl Recipe {
         let (path, value) = assignment.split_once('=').ok_or_else(shape)?;
         let (section, key) = path.trim().split_once('.').ok_or_else(shape)?;
         let value = parse(value.trim());
-        if ["train", "model", "data", "compare"].contains(&section) {
+        if SECTIONS.contains(&section) {
             let mut table = Table::try_from(&*self).map_err(|e| Error::invalid(format!("recipe: {e}")))?;
             place(&mut table, path.trim(), value);
-            let pickles = self.model.pickles;
+            // What no file holds, a table does not hold either.
+            let (pickles, track) = (self.model.pickles, self.track.clone());
             *self = Self::from_table(table, assignment)?;
             self.model.pickles = pickles;
+            self.track = std::mem::take(&mut self.track).with_user_of(&track);
             return Ok(());
         }
         self.set_method(section, key, &value, assignment)
@@ -173,9 +254,9 @@ impl Recipe {
     fn set_method(&mut self, section: &str, key: &str, value: &Value, assignment: &str) -> Result<()> {
         let names: Vec<&str> = MethodConfig::ALL.iter().map(|info| info.name).collect();
         if section != "method" && !names.contains(&section) {
-            let known = names.join(", ");
+            let (sections, known) = (SECTIONS.join(", "), names.join(", "));
             return Err(Error::invalid(format!(
-                "--set {assignment}: `{section}` is neither train, model, data, compare, method nor one of {known}"
+                "--set {assignment}: `{section}` is neither {sections}, method nor one of {known}"
             )));
         }
         let mut found = false;
@@ -259,6 +340,7 @@ mod tests {
             data: DataRecipe::new("rows.csv"),
             train: TrainSettings::default(),
             compare: CompareSettings { seeds: vec![3, 4], ..CompareSettings::default() },
+            track: TrackSettings::default(),
             methods: ["lora", "head", "in-context"]
                 .iter()
                 .map(|name| MethodConfig::named(name).unwrap())

@@ -1,5 +1,6 @@
 //! Tokenised rows, and how they become micro-batches.
 
+use crate::data::Label;
 use crate::{Error, Result};
 use offshoot_core::{Batch, Rng};
 use std::ops::Range;
@@ -11,8 +12,8 @@ pub struct Row {
     pub ids: Vec<u32>,
     /// Token types, one per token.
     pub types: Vec<u32>,
-    /// The class.
-    pub label: u32,
+    /// What it is labelled with.
+    pub label: Label,
     /// The line in the data file: what messages name and what dropout masks depend on.
     pub line: u64,
     /// Whether tokens were cut off.
@@ -159,7 +160,7 @@ mod tests {
     use super::*;
 
     fn row(length: usize, line: u64) -> Row {
-        Row { ids: vec![1; length], types: vec![0; length], label: 0, line, truncated: false }
+        Row { ids: vec![1; length], types: vec![0; length], label: 0.into(), line, truncated: false }
     }
 
     #[test]

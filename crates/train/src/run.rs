@@ -11,7 +11,7 @@ use crate::report::{Answers, RunReport};
 use crate::rows::Row;
 use crate::snapshot::fingerprint;
 use crate::trainer::{Event, Given, Outcome, TrainSettings, check_lengths, train};
-use crate::{Metrics, Result, Score, Snapshots};
+use crate::{Metrics, NumberMetrics, Objective, Result, Score, Snapshots};
 use offshoot_methods::{MethodConfig, Saves};
 use offshoot_models::{Model, Tokenizer};
 use std::path::PathBuf;
@@ -23,8 +23,12 @@ pub struct Prepared {
     pub model: Model,
     /// The model as the user named it.
     pub model_name: String,
-    /// Class names, in the order of the head's rows.
+    /// What the rows' labels are for.
+    pub objective: Objective,
+    /// Class names, in the order of the head's rows; none where there are no classes.
     pub labels: Vec<String>,
+    /// What the loss of a row of each class is multiplied by; none for 1.
+    pub class_weights: Vec<f32>,
     /// Rows to train on.
     pub train: Vec<Row>,
     /// Rows that choose the epoch.
@@ -61,7 +65,7 @@ impl Prepared {
         let begun = Instant::now();
         self.model.device().release_unused();
         reset_peak_rss();
-        let mut classifier = Classifier::new(&self.model, method, self.labels.len(), settings.seed)?;
+        let mut classifier = Classifier::new(&self.model, method, self.objective, settings.seed)?;
         // The runs before this one are no part of its start.
         let startup_seconds = (self.startup + begun.elapsed()).as_secs_f64();
         let report = self.train(&mut classifier, settings, watch)?;
@@ -79,6 +83,7 @@ impl Prepared {
         watch: &mut dyn FnMut(Event),
     ) -> Result<RunReport> {
         check_lengths(classifier, [&self.train, &self.validation, &self.test])?;
+        classifier.class_weights.clone_from(&self.class_weights);
         let startup_seconds = self.started.elapsed().as_secs_f64();
         let outcome = self.fit(classifier, settings, watch)?;
         let start = Instant::now();
@@ -88,6 +93,7 @@ impl Prepared {
         let (trainable_parameters, total_parameters) = classifier.sizes();
         let report = RunReport {
             model: self.model_name.clone(),
+            task: self.objective.task(),
             rows_hash: self.fingerprint(),
             labels: self.labels.clone(),
             trainable_parameters,
@@ -110,18 +116,36 @@ impl Prepared {
     }
 
     /// The share of the most frequent class among the test rows, or the validation rows where nothing is
-    /// tested.
-    pub fn majority_baseline(&self) -> f64 {
-        let rows = if self.test.is_empty() { &self.validation } else { &self.test };
-        let count = |class: usize| rows.iter().filter(|row| row.label as usize == class).count();
-        let largest = (0..self.labels.len()).map(count).max().unwrap_or(0);
-        largest as f64 / rows.len().max(1) as f64
+    /// tested; none where there are no classes.
+    pub fn majority_baseline(&self) -> Option<f64> {
+        let Objective::Classes(classes) = self.objective else { return None };
+        let rows = self.measured();
+        let count = |class: u32| rows.iter().filter(|row| row.label.class() == Some(class)).count();
+        let largest = (0..classes as u32).map(count).max().unwrap_or(0);
+        Some(largest as f64 / rows.len().max(1) as f64)
     }
 
-    /// What counting words gives on the test rows, if there are some.
+    /// The mean squared error of the mean of the training labels on the same rows; none where there are classes.
+    pub fn mean_baseline(&self) -> Option<f64> {
+        let numbers = |rows: &[Row]| rows.iter().filter_map(|row| row.label.number()).collect::<Vec<f64>>();
+        let (train, measured) = (numbers(&self.train), numbers(self.measured()));
+        let mean = train.iter().sum::<f64>() / train.len() as f64;
+        let known = self.objective == Objective::Number && !train.is_empty() && !measured.is_empty();
+        known.then(|| NumberMetrics::of(&vec![mean; measured.len()], &measured).mse)
+    }
+
+    /// The rows that tell how good something is: those for validation where nothing is tested.
+    fn measured(&self) -> &[Row] {
+        if self.test.is_empty() { &self.validation } else { &self.test }
+    }
+
+    /// What counting words gives on the test rows, if there are some and there are classes.
     pub(crate) fn naive_bayes(&self) -> Option<Metrics> {
-        let Split { train, test, .. } = &self.examples;
-        (!test.is_empty()).then(|| naive_bayes(train, test, self.labels.len()))
+        let (Split { train, test, .. }, Objective::Classes(classes)) = (&self.examples, self.objective)
+        else {
+            return None;
+        };
+        (!test.is_empty()).then(|| naive_bayes(train, test, classes))
     }
 
     fn fit(
@@ -162,7 +186,8 @@ impl Prepared {
         let (rows, mut done) = (settings.part(&self.train).len() as u64, 0);
         let labelled = Labelled {
             rows: settings.part(&self.train),
-            classes: self.labels.len(),
+            objective: self.objective,
+            weights: &self.class_weights,
             states: Some(&self.states),
             tokens: settings.batch_tokens,
             seed: settings.seed,
@@ -195,10 +220,8 @@ impl Prepared {
                 classifier.evaluate_known(rows, tokens, &cache, |_| {})?
             }
         };
-        let labels: Vec<u32> = rows.iter().map(|row| row.label).collect();
-        Ok(Some((
-            Score::Classes(Metrics::of(&logits, &labels)),
-            Answers::of(&logits, &labels, fingerprint(&[examples])),
-        )))
+        let labels = || rows.iter().map(|row| &row.label);
+        let hash = fingerprint(&[examples]);
+        Ok(Some((self.objective.score(&logits, labels()), self.objective.answers(&logits, labels(), hash))))
     }
 }

@@ -44,7 +44,7 @@ impl Trained {
         };
         let options = LoadOptions { task, pooling: card.map(|card| card.pooling), pickles };
         let model = Model::open(base, &options, device)?;
-        if options.task == Task::Classification {
+        if options.task.has_head() {
             let loaded = checkpoint::load(folder, &model, pickles)?;
             let labels =
                 loaded.card.map(|card| card.labels).unwrap_or_else(|| loaded.classifier.numbered_labels());

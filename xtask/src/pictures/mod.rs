@@ -18,9 +18,9 @@ pub(crate) const HELP: &str =
     "makes the pictures of docs/src/pictures anew: a terminal, and the page of a report";
 
 /// Small enough for a coffee, large enough that methods differ.
-const COMPARISON: &str = "--where source=rotten_tomatoes --text text --label label --train 600 --test 600 --max-length 64 \
-                          --epochs 2 --seeds 0,1 --parameters 0.1%,1% \
-                          --methods features,features-knn,head,last-layers,prefix,houlsby,lora,ia3";
+const COMPARISON: &str = "--where source=rotten_tomatoes --text text --label label --train 300 --test 300 --max-length 48 \
+                          --epochs 2 --seeds 0,1 --parameters 0.3%,1% \
+                          --methods features,features-knn,head,prefix,houlsby,lora,ia3";
 
 /// Windows whose picture is taken: a name, their size, and whether it is dark.
 const WINDOWS: [(&str, (u32, u32), bool); 3] = [

@@ -1,29 +1,25 @@
 //! `offshoot compare`: every method on the same rows.
 
-use crate::adapters;
+use super::leaving_out::{asks, boosts, classifies, leave_out, without_unfit};
+use super::watching::{Keep, Show};
 use crate::briefing;
-use crate::console::Console;
 use crate::failure::Usage;
 use crate::flags::{RunFlags, UnfinishedFlags, method_names};
 use crate::output::OutputFolder;
 use crate::pages;
-use crate::progress::{self, RunProgress};
+use crate::progress;
 use crate::results;
 use crate::session::Session;
-use crate::text::{parse_seconds, some};
+use crate::text::parse_seconds;
 use crate::unfinished::{self, Unfinished};
 use crate::xgboost;
 use anyhow::{Error, Result, bail};
-use indicatif::ProgressBar;
-use offshoot::methods::{MethodConfig, Saves};
+use offshoot::methods::MethodConfig;
 use offshoot::models::Task;
 use offshoot::train::data::Amount;
 use offshoot::train::data::instruct::Layout;
-use offshoot::train::{
-    self, CompareSettings, Comparison, Event, Ground, Limits, LmPrepared, Prepared, Recipe, Round, RunReport,
-    States, Track, TrainSettings, Tuned, Watcher, XgboostLibrary,
-};
-use std::path::{Path, PathBuf};
+use offshoot::train::{self, CompareSettings, Comparison, Limits, Recipe, States, Trackers, XgboostLibrary};
+use std::path::PathBuf;
 
 const EXAMPLE: &str = "Examples:
   offshoot compare reviews.csv --model sentence-transformers/all-MiniLM-L6-v2
@@ -31,6 +27,7 @@ const EXAMPLE: &str = "Examples:
   offshoot compare reviews.csv --model ./my-bert --seeds 0,1,2 --budget 30m
   offshoot compare reviews.csv --model ./my-bert --methods lora,features --train-sizes 100,300,1000
   offshoot compare reviews.csv --model ./my-bert --methods lora,prefix,houlsby --parameters 0.1%,1%,3%
+  offshoot compare pairs.csv --task regression --label similarity --model ./my-bert
   offshoot compare alpaca.json --task language-model --model ./SmolLM2-135M-Instruct --methods lora,in-context \
     --generate 50";
 
@@ -122,18 +119,24 @@ fn compare(args: &Args, session: &Session) -> Result<()> {
     args.change(&mut recipe.compare);
     check(&recipe.compare)?;
     let output = OutputFolder::ready(&args.output)?;
+    let trackers = session.trackers(&recipe)?;
     if recipe.task == Task::LanguageModel {
-        return compare_text(args, recipe, chosen, &output, session);
+        return compare_text(args, recipe, chosen, (&trackers, &output), session);
     }
-    args.run.split.write(&recipe)?;
+    without_unfit(&mut recipe, session)?;
+    let rows = train::deal(&recipe)?;
+    args.run.split.write(&rows)?;
     let folder = session.model_folder(&recipe.model.name, recipe.model.pickles)?;
-    let (mut prepared, briefing) = train::prepare(&recipe, &folder, session.started)?;
+    let (mut prepared, briefing) = train::prepare(&recipe, rows, &folder, session.started)?;
     prepared.states = States::new(Limits::of(&recipe.train, output.path()), true);
-    if !chosen && prepared.model.backbone.output_head().is_none() {
+    if !chosen && recipe.methods.iter().any(asks) && prepared.model.backbone.output_head().is_none() {
         leave_out(&mut recipe, asks, "this model has no output head to ask", session);
     }
     prepared.xgboost = xgboost::places();
-    if !chosen && let Err(error) = XgboostLibrary::load(&prepared.xgboost) {
+    if !chosen
+        && recipe.methods.iter().any(boosts)
+        && let Err(error) = XgboostLibrary::load(&prepared.xgboost)
+    {
         leave_out(&mut recipe, boosts, &error.to_string(), session);
     }
     recipe.methods.iter_mut().for_each(|method| method.resolve(prepared.model.backbone.shape()));
@@ -141,7 +144,7 @@ fn compare(args: &Args, session: &Session) -> Result<()> {
     let unfinished = begin(args, &recipe, &output, session)?;
     output.write("recipe.toml", &recipe.to_toml()?)?;
     prepared.snapshots = Some(unfinished.snapshots.clone());
-    run_all(args, (&unfinished, &output), &prepared, &recipe, session)
+    run_all(args, (&unfinished, &trackers, &output), &prepared, &recipe, session)
 }
 
 fn check(compare: &CompareSettings) -> Result<()> {
@@ -161,7 +164,7 @@ fn compare_text(
     args: &Args,
     mut recipe: Recipe,
     chosen: bool,
-    output: &OutputFolder,
+    (trackers, output): (&Trackers, &OutputFolder),
     session: &Session,
 ) -> Result<()> {
     let folder = session.model_folder(&recipe.model.name, recipe.model.pickles)?;
@@ -193,13 +196,13 @@ fn compare_text(
     let unfinished = begin(args, &recipe, output, session)?;
     output.write("recipe.toml", &recipe.to_toml()?)?;
     prepared.snapshots = Some(unfinished.snapshots.clone());
-    run_all(args, (&unfinished, output), &prepared, &recipe, session)
+    run_all(args, (&unfinished, trackers, output), &prepared, &recipe, session)
 }
 
 /// Runs every method over every seed, and says what came of it.
 fn run_all<P: Keep>(
     args: &Args,
-    (unfinished, output): (&Unfinished, &OutputFolder),
+    (unfinished, trackers, output): (&Unfinished, &Trackers, &OutputFolder),
     prepared: &P,
     recipe: &Recipe,
     session: &Session,
@@ -212,7 +215,7 @@ fn run_all<P: Keep>(
         recipe,
         output,
         seeds: &seeds,
-        tensorboard: args.run.tensorboard,
+        trackers,
         resume: args.unfinished.resume,
         runs: progress::runs(&session.console, recipe.methods.len() * seeds.len() * rounds),
         run: None,
@@ -220,16 +223,15 @@ fn run_all<P: Keep>(
     let mut comparison = train::compare(prepared, &recipe.methods, &recipe.train, &recipe.compare, &mut show);
     drop(show);
     briefing::kept(prepared.states()).iter().for_each(|line| session.console.say(line));
-    let place = output.path().display();
+    let (place, rows) = (output.path().display(), unfinished::rows_again(recipe));
     for row in &mut comparison.rows {
         let method = &row.method;
         row.command = format!(
-            "offshoot compare --recipe {place}/recipe.toml --methods {method} --output {place}-{method}"
+            "offshoot compare --recipe {place}/recipe.toml --methods {method} --output {place}-{method}{rows}"
         );
     }
     output.write_json("report.json", &comparison)?;
-    let data = recipe.data.path.file_name().unwrap_or_default().to_string_lossy();
-    pages::write(output, &comparison, &data)?;
+    pages::write(output, &comparison, &recipe.data.name())?;
     if let Some(error) = &comparison.broken {
         return Err(unfinished.broken(error));
     }
@@ -254,46 +256,6 @@ fn stopped(comparison: &Comparison, unfinished: &Unfinished, session: &Session) 
     unfinished.stopped(&format!("stopped before the end of {}", comparison.unfinished.join(", ")))
 }
 
-/// How what was trained is saved.
-trait Keep: Ground {
-    /// Writes an adapter into a folder; the bytes written.
-    fn save(&self, folder: &Path, grown: &Self::Grown, recipe: &Recipe) -> train::Result<u64>;
-}
-
-impl Keep for Prepared {
-    fn save(&self, folder: &Path, grown: &Self::Grown, recipe: &Recipe) -> train::Result<u64> {
-        adapters::save(folder, grown, self, recipe)
-    }
-}
-
-impl Keep for LmPrepared {
-    fn save(&self, folder: &Path, grown: &Self::Grown, recipe: &Recipe) -> train::Result<u64> {
-        adapters::save_text(folder, grown, self, recipe)
-    }
-}
-
-/// Leaves out methods that have no meaning here, and says why.
-fn leave_out(recipe: &mut Recipe, which: fn(&MethodConfig) -> bool, reason: &str, session: &Session) {
-    let out: Vec<&str> = recipe.methods.iter().filter(|m| which(m)).map(|m| m.info().name).collect();
-    session.console.say(&format!("left out: {} ({reason})", out.join(", ")));
-    recipe.methods.retain(|method| !which(method));
-}
-
-/// Whether a method asks in words.
-fn asks(method: &MethodConfig) -> bool {
-    method.saves() == Saves::Prompt
-}
-
-/// Whether a method needs the XGBoost library.
-fn boosts(method: &MethodConfig) -> bool {
-    matches!(method, MethodConfig::FeaturesXgboost(_))
-}
-
-/// Whether a method only has a meaning for classes.
-fn classifies(method: &MethodConfig) -> bool {
-    matches!(method.saves(), Saves::Features | Saves::Fitted) || method.info().name == "head"
-}
-
 fn conclude(comparison: &Comparison, output: &OutputFolder, task: Task, session: &Session) -> Result<()> {
     let console = &session.console;
     console.show(&results::table(comparison))?;
@@ -313,9 +275,9 @@ fn conclude(comparison: &Comparison, output: &OutputFolder, task: Task, session:
             console.show(&format!("More rows: {more}."))?;
         }
         let folder = format!("{place}/adapters/{method}");
-        let next = match task {
-            Task::Classification => format!("offshoot predict FILE --adapter {folder}"),
-            Task::LanguageModel => format!("offshoot generate --adapter {folder} PROMPT"),
+        let next = match task.has_head() {
+            true => format!("offshoot predict FILE --adapter {folder}"),
+            false => format!("offshoot generate --adapter {folder} PROMPT"),
         };
         console.show(&format!(
             "\nreport.html, report.json, recipe.toml and the adapters are in {place}. Use one with"
@@ -327,83 +289,4 @@ fn conclude(comparison: &Comparison, output: &OutputFolder, task: Task, session:
         bail!("{}; report.json in {place} says why", comparison.reason);
     }
     Ok(())
-}
-
-/// Shows the runs and saves what they trained.
-struct Show<'a, P> {
-    console: &'a Console,
-    prepared: &'a P,
-    recipe: &'a Recipe,
-    output: &'a OutputFolder,
-    seeds: &'a [u64],
-    tensorboard: bool,
-    resume: bool,
-    runs: ProgressBar,
-    run: Option<RunProgress>,
-}
-
-impl<P> Show<'_, P> {
-    /// `lora`, after the first round what it is about, and with several seeds also which.
-    fn name(&self, method: &str, settings: &TrainSettings, round: Round) -> String {
-        let round = if round == Round::Whole { String::new() } else { format!(" {round}") };
-        let seed = if self.seeds.len() == 1 { String::new() } else { format!(", seed {}", settings.seed) };
-        format!("{method}{round}{seed}")
-    }
-
-    /// The first seed's files have the method's name alone.
-    fn run_name(&self, method: &str, seed: u64) -> String {
-        let first = self.seeds.first() == Some(&seed);
-        if first { method.to_owned() } else { format!("{method}-seed{seed}") }
-    }
-}
-
-impl<P: Keep> Watcher<P::Grown> for Show<'_, P> {
-    fn tuned(&mut self, method: &MethodConfig, tuned: &Tuned) {
-        self.console.say(&results::tuned(method.info().name, tuned));
-    }
-
-    fn planned(&mut self, seeds: usize, dropped: &[&str]) {
-        let out = if dropped.is_empty() { "none".to_owned() } else { dropped.join(", ") };
-        let seeds = some(seeds, "seed");
-        self.console.say(&format!("within the time: {seeds} of each method, left out: {out}"));
-    }
-
-    fn begin(&mut self, method: &MethodConfig, settings: &TrainSettings, round: Round) {
-        let name = self.name(method.info().name, settings, round);
-        let run = RunProgress::new(self.console, name, self.recipe.train.epochs, false);
-        let run_name = self.run_name(&format!("{}{}", method.info().name, round.suffix()), settings.seed);
-        let logs = self.output.path().join("logs").join(run_name);
-        self.run = Some(match Track::open(&logs, self.tensorboard, self.resume) {
-            Ok(track) => run.tracked(track),
-            Err(error) => {
-                self.console.say(&format!("note: this run has no log, {error}"));
-                run
-            }
-        });
-    }
-
-    fn event(&mut self, event: Event) {
-        if let Some(run) = &mut self.run {
-            run.event(event);
-        }
-    }
-
-    fn done(&mut self, grown: &P::Grown, report: &RunReport) -> train::Result<u64> {
-        let seed = report.seed.unwrap_or(self.recipe.train.seed);
-        let folder = self.output.path().join("adapters").join(self.run_name(&report.method, seed));
-        self.prepared.save(&folder, grown, self.recipe)
-    }
-
-    fn row(&mut self, row: &RunReport, round: Round) {
-        self.run = None;
-        self.runs.inc(self.seeds.len() as u64);
-        let round = if round == Round::Whole { String::new() } else { format!("{round}: ") };
-        self.console.say(&format!("{round}{}", results::line(row, self.console.is_live())));
-    }
-}
-
-impl<P> Drop for Show<'_, P> {
-    fn drop(&mut self) {
-        self.runs.finish_and_clear();
-    }
 }

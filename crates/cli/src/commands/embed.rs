@@ -1,14 +1,14 @@
 //! `offshoot embed`: embeddings of rows, for use elsewhere.
 
 use crate::failure::Usage;
-use crate::flags::{ColumnFlags, MachineFlags, ModelFlags};
+use crate::flags::{ColumnFlags, FormatFlag, MachineFlags, ModelFlags};
 use crate::progress;
 use crate::session::Session;
 use crate::text::count;
 use anyhow::{Result, bail};
 use offshoot::core::Device;
 use offshoot::models::{LoadOptions, Model};
-use offshoot::train::data::{Columns, Example, Table, read_table};
+use offshoot::train::data::{Columns, Example, Table, read_source};
 use offshoot::train::{DataRecipe, Embedded, Embedder, Shard, TrainSettings, open_tokenizer};
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -21,7 +21,7 @@ const EXAMPLE: &str = "Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub(crate) struct Args {
-    /// The rows
+    /// The rows: a file, a pattern of files in quotes, or `-` for standard input
     #[arg(value_name = "DATA")]
     data: PathBuf,
 
@@ -44,6 +44,8 @@ pub(crate) struct Args {
     #[command(flatten)]
     model: ModelFlags,
     #[command(flatten)]
+    format: FormatFlag,
+    #[command(flatten)]
     columns: ColumnFlags,
     #[command(flatten)]
     machine: MachineFlags,
@@ -61,12 +63,16 @@ fn embed(args: &Args, session: &Session) -> Result<()> {
     let Some(name) = &args.model.model else {
         bail!(Usage("which model? Name a folder or a hub id with --model".into()));
     };
-    let same =
-        |output: &Path| matches!((output.canonicalize(), args.data.canonicalize()), (Ok(a), Ok(b)) if a == b);
+    let source = args.format.source(&args.data)?;
+    let same = |output: &Path| {
+        let is =
+            |file: &PathBuf| matches!((output.canonicalize(), file.canonicalize()), (Ok(a), Ok(b)) if a == b);
+        source.files().iter().any(is)
+    };
     if same(&args.output) || same(&args.output.with_extension("rows.jsonl")) {
         bail!("the rows themselves would be overwritten; name another --output");
     }
-    let table = read_table(&args.data)?;
+    let table = read_source(&source)?;
     let rows = rows(args, &table, session)?;
     let rows = &rows[args.shard.unwrap_or(Shard::WHOLE).range(rows.len())];
     let pickles = args.model.pickle.pickles();
@@ -107,7 +113,12 @@ fn rows(args: &Args, table: &Table, session: &Session) -> Result<Vec<Embedded>> 
     };
     let row = |(input, row): (offshoot::train::data::Input, &offshoot::train::data::Row)| Embedded {
         label: label.and_then(|column| row.get(column)).map(str::to_owned),
-        example: Example { text: input.text, pair: input.pair, label: 0, line: input.line },
+        example: Example {
+            text: input.text,
+            pair: input.pair,
+            label: offshoot::train::data::Label::default(),
+            line: input.line,
+        },
     };
     Ok(inputs.into_iter().zip(&table.rows).map(row).collect())
 }

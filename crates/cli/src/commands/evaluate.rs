@@ -2,16 +2,16 @@
 
 use crate::adapters::{Adapter, Base, Ready};
 use crate::failure::Usage;
-use crate::flags::{ColumnFlags, LabelFlags, MachineFlags, ModelFlags, WrittenFlags};
+use crate::flags::{ColumnFlags, FormatFlag, LabelFlags, MachineFlags, ModelFlags, WrittenFlags};
 use crate::progress;
-use crate::results::measured;
+use crate::results::scored;
 use crate::session::Session;
 use crate::text::{count, plain, seconds};
 use anyhow::{Result, bail};
 use offshoot::models::Task;
 use offshoot::train::data::instruct::Layout;
 use offshoot::train::data::{Example, Labels, LoadOptions, load_with_labels};
-use offshoot::train::{Lengths, Metrics, Row, encode, peak_rss};
+use offshoot::train::{Lengths, Row, Score, encode, peak_rss};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::time::Instant;
@@ -24,7 +24,8 @@ const EXAMPLE: &str = "Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub(crate) struct Args {
-    /// The rows with their labels, or for a language model with their completions: a .csv, .tsv, .jsonl or .json file
+    /// The rows with their labels, or for a language model with their completions: a .csv, .tsv, .jsonl, .json
+    /// or .parquet file, a pattern of files in quotes, or `-` for standard input
     #[arg(value_name = "DATA")]
     pub(super) data: PathBuf,
 
@@ -42,6 +43,8 @@ pub(crate) struct Args {
 
     #[command(flatten)]
     pub(super) model: ModelFlags,
+    #[command(flatten)]
+    pub(super) format: FormatFlag,
     #[command(flatten)]
     pub(super) columns: ColumnFlags,
     #[command(flatten)]
@@ -72,13 +75,13 @@ fn evaluate(args: &Args, session: &Session) -> Result<()> {
         return super::evaluate_text::evaluate(args, &adapter, session);
     }
     if args.written.given() || args.layout.is_some() {
-        bail!(Usage("--generate and --layout are for language models, and this adapter classifies".into()));
+        bail!(Usage("--generate and --layout are for language models, and this adapter has a head".into()));
     }
     let base = adapter.base(&args.model, session)?;
     let ready = adapter.load(&base, session)?;
     let rows = rows(args, &adapter, &base, &ready, session)?;
     let start = Instant::now();
-    let metrics = measure(&base, &ready, &rows, session)?;
+    let score = measure(&base, &ready, &rows, session)?;
     let taken = start.elapsed().as_secs_f64();
     let name = ready.classifier.method.info().name;
     let summary = format!(
@@ -87,10 +90,10 @@ fn evaluate(args: &Args, session: &Session) -> Result<()> {
         base.name,
         count(rows.rows.len()),
         seconds(taken),
-        measured("test", &metrics)
+        scored("test", &score)
     );
     session.console.show(&summary)?;
-    session.console.json(&object(args, &base, &ready, &rows, (metrics, taken))?)
+    session.console.json(&object(args, &base, &ready, &rows, (score, taken))?)
 }
 
 /// The labelled rows, as they are and tokenised.
@@ -100,9 +103,10 @@ fn rows(args: &Args, adapter: &Adapter, base: &Base, ready: &Ready, session: &Se
     if args.labels.label.is_some() {
         columns.label.clone_from(&args.labels.label);
     }
-    let options = LoadOptions { columns, filters: args.labels.filters.clone(), skip_bad_rows: false };
+    let options = LoadOptions { columns, filters: args.labels.filters.clone(), ..LoadOptions::default() };
     let labels = Labels { names: ready.labels.clone() };
-    let dataset = load_with_labels(&args.data, &options, &labels)?;
+    let task = ready.classifier.objective.task();
+    let dataset = load_with_labels(&args.format.source(&args.data)?, &options, task, &labels)?;
     if let Some(guess) = &dataset.guess {
         session.console.say(&format!("columns: {guess}"));
     }
@@ -114,11 +118,11 @@ fn rows(args: &Args, adapter: &Adapter, base: &Base, ready: &Ready, session: &Se
     Ok(Rows { examples: dataset.examples, rows })
 }
 
-fn measure(base: &Base, ready: &Ready, rows: &Rows, session: &Session) -> Result<Metrics> {
+fn measure(base: &Base, ready: &Ready, rows: &Rows, session: &Session) -> Result<Score> {
     let bar = progress::rows(&session.console, "evaluating", rows.rows.len());
-    let logits = ready.logits(base, &rows.examples, &rows.rows, &bar)?;
+    let outputs = ready.outputs(base, &rows.examples, &rows.rows, &bar)?;
     bar.finish_and_clear();
-    Ok(Metrics::of(&logits, &rows.rows.iter().map(|row| row.label).collect::<Vec<_>>()))
+    Ok(ready.classifier.objective.score(&outputs, rows.rows.iter().map(|row| &row.label)))
 }
 
 fn object(
@@ -126,20 +130,20 @@ fn object(
     base: &Base,
     ready: &Ready,
     rows: &Rows,
-    (metrics, taken): (Metrics, f64),
+    (score, taken): (Score, f64),
 ) -> Result<Value> {
     Ok(json!({
         "tool": "offshoot",
         "method": ready.classifier.method.info().name,
         "model": base.name,
         "adapter": args.adapter,
-        "task": "classification",
+        "task": ready.classifier.objective.task(),
         "dtype": args.model.dtype,
         "test_rows": rows.rows.len(),
         "tokens": Lengths::of(&rows.rows).tokens,
         "labels": ready.labels,
         "evaluate_seconds": taken,
         "peak_rss_bytes": peak_rss(),
-        "test": plain(&metrics)?,
+        "test": plain(&score)?,
     }))
 }

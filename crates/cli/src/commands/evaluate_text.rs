@@ -32,7 +32,7 @@ pub(super) fn evaluate(args: &Args, adapter: &Adapter, session: &Session) -> Res
     let language = Language::open(std::slice::from_ref(&args.adapter), &args.model, session)?;
     let [named] = language.adapters.as_slice() else { return Err(anyhow!("there is no adapter")) };
     let options = LmLoadOptions { layout: args.layout, ..LmLoadOptions::default() };
-    let dataset = load(&args.data, options)?;
+    let dataset = load(&args.format.source(&args.data)?, options)?;
     dataset.guess.iter().for_each(|guess| session.console.say(guess));
     let settings = settings(args, adapter, named);
     let rows = TextRows {

@@ -8,6 +8,7 @@ mod evaluate_text;
 pub(crate) mod export;
 pub(crate) mod generate;
 pub(crate) mod inspect;
+mod leaving_out;
 pub(crate) mod merge;
 pub(crate) mod methods;
 pub(crate) mod models;
@@ -16,6 +17,7 @@ pub(crate) mod report;
 pub(crate) mod shell;
 pub(crate) mod train;
 mod train_text;
+mod watching;
 
 use crate::args::Command;
 use crate::session::Session;

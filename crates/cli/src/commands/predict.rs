@@ -1,19 +1,18 @@
-//! `offshoot predict`: rows in, labels and probabilities out.
+//! `offshoot predict`: rows in, labels with probabilities or numbers out.
 
 use crate::adapters::{Adapter, Base};
 use crate::failure::Usage;
-use crate::flags::{ColumnFlags, MachineFlags, ModelFlags};
+use crate::flags::{ColumnFlags, MachineFlags, ModelFlags, formats, source};
 use crate::predictions::{Form, Prediction, write};
 use crate::progress;
 use crate::session::Session;
 use crate::text::count;
 use anyhow::{Context, Result, anyhow, bail};
-use clap::builder::PossibleValuesParser;
-use offshoot::train::data::{Columns, Example, FORMATS, Format, Input, Table, read_table, read_table_from};
+use offshoot::train::data::{Columns, Example, Input, Label, Source, Table, read_source};
+use offshoot::train::encode;
 use offshoot::train::files::atomic_write;
-use offshoot::train::{argmax, encode, softmax};
 use serde_json::json;
-use std::io::{self, BufReader, BufWriter, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 const EXAMPLE: &str = "Examples:
@@ -30,7 +29,8 @@ const ADAPTER: &str = "adapter";
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub(crate) struct Args {
-    /// The rows: a .csv, .tsv, .jsonl, .json or .txt file; `-` is standard input
+    /// The rows: a .csv, .tsv, .jsonl, .json, .parquet or .txt file, or a pattern of files in quotes; `-` is standard
+    /// input
     #[arg(value_name = "DATA")]
     data: PathBuf,
 
@@ -38,9 +38,9 @@ pub(crate) struct Args {
     #[arg(long = "adapter", value_name = "FOLDER", required = true)]
     adapters: Vec<PathBuf>,
 
-    /// The format of standard input
-    #[arg(long, default_value = "lines", value_parser = formats())]
-    format: String,
+    /// The format of DATA where no ending says it [default: lines on standard input]
+    #[arg(long, value_name = "FORMAT", value_parser = formats())]
+    format: Option<String>,
 
     /// The form of the predictions [default: the extension of --output, else csv]
     #[arg(long, value_enum)]
@@ -92,7 +92,11 @@ fn every_row(args: &Args, session: &Session) -> Result<()> {
         base = Some(on);
     }
     predictions.sort_by_key(|(row, _)| *row);
-    deliver(args, predictions.into_iter().map(|(_, prediction)| prediction).collect(), session)
+    let placed = |(_, prediction): (usize, Prediction)| match table.place(prediction.line) {
+        Some((file, line)) => Prediction { file: Some(file.to_owned()), line, ..prediction },
+        None => prediction,
+    };
+    deliver(args, predictions.into_iter().map(placed).collect(), session)
 }
 
 /// Every adapter's card, before anything is computed.
@@ -108,11 +112,9 @@ fn open(folders: &[PathBuf]) -> Result<Vec<Adapter>> {
 }
 
 fn read(args: &Args) -> Result<Table> {
-    if args.data == Path::new("-") {
-        let reader = Box::new(BufReader::new(io::stdin()));
-        return Ok(read_table_from(reader, Format::named(&args.format)?, "standard input")?);
-    }
-    Ok(read_table(&args.data)?)
+    let piped = args.data == Path::new(Source::STANDARD_INPUT);
+    let format = args.format.as_deref().or(piped.then_some("lines"));
+    Ok(read_source(&source(&args.data, format)?)?)
 }
 
 /// Which adapter each row wants.
@@ -125,8 +127,8 @@ fn wanted(table: &Table, adapters: &[Adapter]) -> Result<Vec<usize>> {
     let place = |row: &offshoot::train::data::Row| {
         let name = row.get(column).unwrap_or_default().trim();
         adapters.iter().position(|adapter| adapter.name == name).ok_or_else(|| {
-            let names = names();
-            anyhow!("{}, line {}: there is no adapter `{name}`; given are {names}", table.file, row.line)
+            let (names, (file, line)) = (names(), table.place(row.line).unwrap_or((&table.file, row.line)));
+            anyhow!("{file}, line {line}: there is no adapter `{name}`; given are {names}")
         })
     };
     table.rows.iter().map(place).collect()
@@ -161,20 +163,20 @@ fn predict(
         session.say_cut(&rows, most);
     }
     let bar = progress::rows(&session.console, &adapter.name, rows.len());
-    let logits = ready.logits(base, &examples, &rows, &bar)?;
+    let outputs = ready.outputs(base, &examples, &rows, &bar)?;
     bar.finish_and_clear();
     let name = (args.adapters.len() > 1).then(|| adapter.name.clone());
-    let prediction = |(logits, input): (Vec<f32>, &&Input)| Prediction {
+    let prediction = |(outputs, input): (Vec<f32>, &&Input)| Prediction {
+        file: None,
         line: input.line,
         adapter: name.clone(),
-        label: ready.labels.get(argmax(&logits)).cloned().unwrap_or_default(),
-        probabilities: ready.labels.iter().cloned().zip(softmax(&logits)).collect(),
+        said: ready.classifier.objective.says(&outputs, &ready.labels),
     };
-    Ok(logits.into_iter().zip(inputs).map(prediction).collect())
+    Ok(outputs.into_iter().zip(inputs).map(prediction).collect())
 }
 
 fn example(input: &&Input) -> Example {
-    Example { text: input.text.clone(), pair: input.pair.clone(), label: 0, line: input.line }
+    Example { text: input.text.clone(), pair: input.pair.clone(), label: Label::default(), line: input.line }
 }
 
 fn deliver(args: &Args, predictions: Vec<Prediction>, session: &Session) -> Result<()> {
@@ -193,8 +195,4 @@ fn deliver(args: &Args, predictions: Vec<Prediction>, session: &Session) -> Resu
         "output": path,
         "seconds": session.started.elapsed().as_secs_f64(),
     }))
-}
-
-fn formats() -> PossibleValuesParser {
-    PossibleValuesParser::new(FORMATS.iter().map(|format| format.name))
 }

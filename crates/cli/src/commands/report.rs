@@ -68,8 +68,7 @@ fn read(folder: &Path) -> Result<Comparison> {
 /// The file of the rows, as the recipe beside a report says.
 fn rows_of(folder: &Path) -> Option<String> {
     let text = std::fs::read_to_string(folder.join("recipe.toml")).ok()?;
-    let path = Recipe::from_toml(&text).ok()?.data.path;
-    Some(path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned())
+    Some(Recipe::from_toml(&text).ok()?.data.name())
 }
 
 /// A method that several folders have is named with its folder.

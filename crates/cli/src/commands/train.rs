@@ -2,24 +2,31 @@
 
 use crate::adapters::{self, Adapter};
 use crate::briefing;
+use crate::failure::Usage;
 use crate::flags::{RunFlags, UnfinishedFlags, method_names, read_recipe};
 use crate::output::OutputFolder;
 use crate::progress::RunProgress;
 use crate::results;
 use crate::session::Session;
-use crate::unfinished::{self, Unfinished};
+use crate::unfinished::{self, Unfinished, rows_again};
 use crate::xgboost;
 use anyhow::{Result, bail};
-use offshoot::methods::{MethodConfig, Saves};
+use offshoot::methods::Saves;
 use offshoot::models::Task;
-use offshoot::train::{self, Classifier, Limits, Prepared, Recipe, RunReport, States, Track};
+use offshoot::train::{
+    self, Classifier, Limits, Prepared, Recipe, RunInfo, RunReport, States, Track, Trackers,
+};
 use std::path::{Path, PathBuf};
 
 const EXAMPLE: &str = "Examples:
   offshoot train reviews.csv --model sentence-transformers/all-MiniLM-L6-v2 --rank 16 --output sentiment
   offshoot train reviews.csv --model ./my-bert --method houlsby --train 2000 --test 500 --epochs 5
+  offshoot train 'rows/*.parquet' --model ./my-bert --test-data unseen.csv
+  zcat *.csv.gz | offshoot train - --format csv --model ./my-bert
+  offshoot train pairs.csv --task regression --label similarity --model ./my-bert --output similar
   offshoot train more.csv --init-from sentiment --output better
   offshoot train --resume --output sentiment
+  offshoot train reviews.csv --model ./my-bert --mlflow http://localhost:5000 --output sentiment
   offshoot train alpaca.json --task language-model --model ./SmolLM2-135M-Instruct --output assistant";
 
 /// The arguments.
@@ -75,11 +82,14 @@ fn train(args: &Args, session: &Session) -> Result<()> {
     if recipe.task == Task::LanguageModel {
         return super::train_text::train(args, recipe, session);
     }
+    recipe.check_task().map_err(|error| Usage(error.to_string()))?;
     let output = OutputFolder::ready(&args.output)?;
-    args.run.split.write(&recipe)?;
+    let trackers = session.trackers(&recipe)?;
+    let rows = train::deal(&recipe)?;
+    args.run.split.write(&rows)?;
     let folder = session.model_folder(&recipe.model.name, recipe.model.pickles)?;
     keep_base(&recipe, &folder, output.path())?;
-    let (mut prepared, briefing) = train::prepare(&recipe, &folder, session.started)?;
+    let (mut prepared, briefing) = train::prepare(&recipe, rows, &folder, session.started)?;
     prepared.states = States::new(Limits::of(&recipe.train, output.path()), false);
     prepared.xgboost = xgboost::places();
     let mut classifier = start(args, &recipe, &prepared, session)?;
@@ -87,14 +97,14 @@ fn train(args: &Args, session: &Session) -> Result<()> {
     session.console.say(&briefing::lines(&prepared, &briefing, &args.run.model.dtype)?);
     session.console.say(&briefing::method(&classifier.method, recipe.train.lr)?);
 
-    let progress = progress(&classifier.method, &recipe, args, session)?;
     let unfinished = Unfinished::begin("train", &args.unfinished, output.path(), &recipe, &session.console)?;
     prepared.snapshots = Some(unfinished.snapshots.clone());
+    let progress = progress(&recipe, &trackers, args, session)?;
     let report =
         fit(&mut classifier, &recipe, &prepared, progress).map_err(|error| unfinished.failed(error))?;
     let report = RunReport {
         adapter_bytes: adapters::save(output.path(), &classifier, &prepared, &recipe)?,
-        command: again(output.path()),
+        command: again(output.path(), &recipe),
         ..report
     };
     output.write("recipe.toml", &recipe.to_toml()?)?;
@@ -148,29 +158,31 @@ fn start(args: &Args, recipe: &Recipe, prepared: &Prepared, session: &Session) -
         return adapters::resume(adapter, prepared, seed, args.run.model.pickle.pickles(), session);
     }
     match recipe.methods.as_slice() {
-        [method] => Ok(Classifier::new(&prepared.model, method, prepared.labels.len(), seed)?),
+        [method] => Ok(Classifier::new(&prepared.model, method, prepared.objective, seed)?),
         methods => bail!("this recipe has {} methods; choose one with --method", methods.len()),
     }
 }
 
 /// What repeats a run.
-pub(super) fn again(output: &Path) -> String {
-    let place = output.display();
-    format!("offshoot train --recipe {place}/recipe.toml --output {place}-again")
+pub(super) fn again(output: &Path, recipe: &Recipe) -> String {
+    let (place, rows) = (output.display(), rows_again(recipe));
+    format!("offshoot train --recipe {place}/recipe.toml --output {place}-again{rows}")
 }
 
-/// How a run is shown, and noted in files.
+/// How the run of a recipe's one method is shown, and noted.
 ///
 /// # Errors
-/// If the files cannot be written to.
+/// If files cannot be written to, or a server does not take the run.
 pub(super) fn progress(
-    method: &MethodConfig,
     recipe: &Recipe,
+    trackers: &Trackers,
     args: &Args,
     session: &Session,
 ) -> Result<RunProgress> {
+    let [method] = recipe.methods.as_slice() else { bail!("a run has one method") };
     let name = method.info().name.to_owned();
-    let track = Track::open(&args.output, args.run.tensorboard, args.unfinished.resume)?;
+    let info = RunInfo::of(recipe, method, &recipe.train)?;
+    let track = Track::open(&args.output, trackers, &info, args.unfinished.resume)?;
     let progress = RunProgress::new(&session.console, name, recipe.train.epochs, true);
     Ok(progress.profiled(args.profile).tracked(track))
 }
@@ -181,7 +193,9 @@ fn fit(
     prepared: &Prepared,
     mut progress: RunProgress,
 ) -> train::Result<RunReport> {
-    prepared.train(classifier, &recipe.train, &mut |event| progress.event(event))
+    let run = prepared.train(classifier, &recipe.train, &mut |event| progress.event(event));
+    progress.end(run.as_ref());
+    run
 }
 
 fn conclude(report: &RunReport, output: &OutputFolder, session: &Session) -> Result<()> {

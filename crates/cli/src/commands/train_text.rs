@@ -16,6 +16,7 @@ use offshoot::train::{self, LanguageModel, Limits, LmPrepared, Recipe, RunReport
 /// Whatever is wrong with the arguments, the model or the data; a value that is not finite; a full disk.
 pub(super) fn train(args: &Args, mut recipe: Recipe, session: &Session) -> Result<()> {
     let output = OutputFolder::ready(&args.output)?;
+    let trackers = session.trackers(&recipe)?;
     let folder = session.model_folder(&recipe.model.name, recipe.model.pickles)?;
     keep_base(&recipe, &folder, output.path())?;
     let (mut prepared, briefing) = train::prepare_lm(&recipe, &folder, session.started)?;
@@ -34,14 +35,15 @@ pub(super) fn train(args: &Args, mut recipe: Recipe, session: &Session) -> Resul
     }
     let unfinished = Unfinished::begin("train", &args.unfinished, output.path(), &recipe, &session.console)?;
     prepared.snapshots = Some(unfinished.snapshots.clone());
-    let mut progress = progress(&grown.method, &recipe, args, session)?;
+    let mut progress = progress(&recipe, &trackers, args, session)?;
     let report = prepared.train(&mut grown, &recipe.train, &mut |event| progress.event(event));
+    progress.end(report.as_ref());
     drop(progress);
     let report = report.map_err(|error| unfinished.failed(error))?;
     briefing::kept(&prepared.states).iter().for_each(|line| session.console.say(line));
     let report = RunReport {
         adapter_bytes: adapters::save_text(output.path(), &grown, &prepared, &recipe)?,
-        command: again(output.path()),
+        command: again(output.path(), &recipe),
         ..report
     };
     output.write("recipe.toml", &recipe.to_toml()?)?;

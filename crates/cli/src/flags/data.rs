@@ -2,9 +2,10 @@
 
 use anyhow::{Context, Result};
 use clap::Args;
-use offshoot::train::data::{Amount, Columns, Filter};
-use offshoot::train::{self, DataRecipe, Recipe};
-use std::path::PathBuf;
+use clap::builder::PossibleValuesParser;
+use offshoot::train::data::{Amount, Columns, FORMATS, Filter, Format, Source};
+use offshoot::train::{DataRecipe, Dealt, Recipe};
+use std::path::{Path, PathBuf};
 
 /// The columns of a data file.
 #[derive(Clone, Debug, Args)]
@@ -21,6 +22,35 @@ pub(crate) struct ColumnFlags {
     /// Cut texts to this many tokens
     #[arg(long, value_name = "TOKENS")]
     pub(crate) max_length: Option<usize>,
+}
+
+/// The format of rows.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Data")]
+pub(crate) struct FormatFlag {
+    /// The format of DATA where no ending says it, as on standard input [default: what the first line says]
+    #[arg(long, value_name = "FORMAT", value_parser = formats())]
+    pub(super) format: Option<String>,
+}
+
+impl FormatFlag {
+    /// What DATA names.
+    ///
+    /// # Errors
+    /// A folder, or a pattern that no file fits.
+    pub(crate) fn source(&self, path: &Path) -> Result<Source> {
+        source(path, self.format.as_deref())
+    }
+}
+
+/// The names of formats.
+pub(crate) fn formats() -> PossibleValuesParser {
+    PossibleValuesParser::new(FORMATS.iter().map(|format| format.name))
+}
+
+/// What DATA names, in a format.
+pub(crate) fn source(path: &Path, format: Option<&str>) -> Result<Source> {
+    Ok(Source::open(path, format.map(Format::named).transpose()?)?)
 }
 
 /// The labels, and which rows are used.
@@ -52,7 +82,19 @@ pub(crate) struct SplitFlags {
     #[arg(long, value_name = "ROWS")]
     test: Option<Amount>,
 
-    /// A file to test on, instead of rows of DATA
+    /// The labels in the order of their classes, of which there need not be rows of each [default: sorted]
+    #[arg(long, value_delimiter = ',', value_name = "LABEL,...")]
+    labels: Vec<String>,
+
+    /// Which configuration of the data set, where DATA is a folder that has several
+    #[arg(long, value_name = "NAME")]
+    config: Option<String>,
+
+    /// A file (or a pattern of files) to choose the best epoch by, instead of rows of DATA
+    #[arg(long, value_name = "FILE")]
+    validation_data: Option<PathBuf>,
+
+    /// A file (or a pattern of files) to test on, instead of rows of DATA
     #[arg(long, value_name = "FILE")]
     test_data: Option<PathBuf>,
 
@@ -85,15 +127,19 @@ impl LabelFlags {
 }
 
 impl SplitFlags {
+    pub(super) fn has_labels(&self) -> bool {
+        !self.labels.is_empty()
+    }
+
     /// Writes the parts, if that was asked for.
     ///
     /// # Errors
-    /// As the data fails, or if the folder cannot be written to.
-    pub(crate) fn write(&self, recipe: &Recipe) -> Result<()> {
+    /// If that would overwrite the data, or the folder cannot be written to.
+    pub(crate) fn write(&self, rows: &Dealt) -> Result<()> {
         let Some(folder) = &self.write_split else { return Ok(()) };
         std::fs::create_dir_all(folder)
             .with_context(|| format!("cannot make the folder {}; name another", folder.display()))?;
-        Ok(train::write_split(recipe, folder)?)
+        Ok(rows.write(folder)?)
     }
 
     pub(super) fn change(&self, data: &mut DataRecipe) {
@@ -101,8 +147,18 @@ impl SplitFlags {
         split.train = self.train.or(split.train);
         split.validation = self.validation.or(split.validation);
         split.test = self.test.or(split.test);
-        if self.test_data.is_some() {
-            data.test_data.clone_from(&self.test_data);
+        for (path, given) in
+            [(&mut data.validation_data, &self.validation_data), (&mut data.test_data, &self.test_data)]
+        {
+            if given.is_some() {
+                path.clone_from(given);
+            }
+        }
+        if !self.labels.is_empty() {
+            data.load.labels = Some(self.labels.clone());
+        }
+        if self.config.is_some() {
+            data.config.clone_from(&self.config);
         }
     }
 }

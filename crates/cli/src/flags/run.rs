@@ -1,8 +1,8 @@
 //! Everything that decides a run, as flags and as a recipe.
 
 use super::{
-    ColumnFlags, LabelFlags, MachineFlags, ModelFlags, SizeFlags, SplitFlags, TrainFlags, WrittenFlags,
-    change,
+    ColumnFlags, FormatFlag, LabelFlags, MachineFlags, ModelFlags, SizeFlags, SplitFlags, TrackFlags,
+    TrainFlags, WrittenFlags, change,
 };
 use crate::failure::Usage;
 use crate::session::today;
@@ -13,17 +13,19 @@ use offshoot::methods::MethodConfig;
 use offshoot::models::Task;
 use offshoot::train::data::instruct::Layout;
 use offshoot::train::instruct::LmSettings;
-use offshoot::train::{CompareSettings, DataRecipe, ModelRecipe, Recipe, TrainSettings};
+use offshoot::train::{CompareSettings, DataRecipe, ModelRecipe, Recipe, TrackSettings, TrainSettings};
 use std::path::{Path, PathBuf};
 
 /// Everything that decides a run: what `train` and `compare` share.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct RunFlags {
-    /// The rows: a .csv, .tsv, .jsonl, .json (also .gz, .zst) or .parquet file
+    /// The rows: a .csv, .tsv, .jsonl, .json (also .gz, .zst) or .parquet file, a pattern of files in quotes such
+    /// as 'rows/*.parquet', a folder with train, validation and test files, or `-` for standard input
     #[arg(value_name = "DATA", required_unless_present_any = ["recipe", "resume"])]
     data: Option<PathBuf>,
 
-    /// What the rows are for: classification, or language-model (instructions, chats, plain text)
+    /// What the rows are for: classification, regression (a number for each text), or language-model (instructions,
+    /// chats, plain text)
     #[arg(long, value_name = "TASK", value_parser = task, help_heading = "Data")]
     pub(crate) task: Option<Task>,
 
@@ -44,16 +46,14 @@ pub(crate) struct RunFlags {
     #[arg(long = "set", value_name = "KEY=VALUE")]
     overrides: Vec<String>,
 
-    /// Also write event files for TensorBoard, beside the log.jsonl of each run
-    #[arg(long)]
-    pub(crate) tensorboard: bool,
-
     /// Print one JSON object as the last line of stdout; what people read goes to stderr
     #[arg(long)]
     pub(crate) json: bool,
 
     #[command(flatten)]
     pub(crate) model: ModelFlags,
+    #[command(flatten)]
+    format: FormatFlag,
     #[command(flatten)]
     columns: ColumnFlags,
     #[command(flatten)]
@@ -66,6 +66,8 @@ pub(crate) struct RunFlags {
     sizes: SizeFlags,
     #[command(flatten)]
     pub(crate) training: TrainFlags,
+    #[command(flatten)]
+    track: TrackFlags,
     #[command(flatten)]
     pub(crate) machine: MachineFlags,
 }
@@ -81,35 +83,53 @@ impl RunFlags {
         choose(&mut recipe.methods, methods)?;
         self.model.change(&mut recipe.model);
         change(&mut recipe.data.max_length, self.columns.max_length.as_ref());
+        if self.format.format.is_some() {
+            recipe.data.format.clone_from(&self.format.format);
+        }
         self.columns.change(&mut recipe.data.load.columns);
         self.labels.change(&mut recipe);
         self.split.change(&mut recipe.data);
         self.written.change(&mut recipe.data.generate);
         self.training.change(&mut recipe.train);
+        self.track.change(&mut recipe.track);
         self.sizes.change(&mut recipe)?;
         for assignment in &self.overrides {
             recipe.set(assignment).map_err(|error| Usage(error.to_string()))?;
         }
-        if let (Task::LanguageModel, Some(flag)) = (recipe.task, self.for_classes()) {
+        self.track.check(&recipe.track)?;
+        if let (Task::LanguageModel | Task::Regression, Some(flag)) = (recipe.task, self.for_classes()) {
+            let task = recipe.task.name();
+            bail!(Usage(format!("{flag} is for classification, and --task is {task}; leave it out")));
+        }
+        if let (Task::LanguageModel, Some(flag)) = (recipe.task, self.for_labels()) {
             bail!(Usage(format!(
-                "{flag} is for classification; rows for a language model are laid out by --layout"
+                "{flag} is for labelled texts; rows for a language model are laid out by --layout"
             )));
         }
-        if recipe.task == Task::Classification && self.written.given() {
+        if recipe.task.has_head() && self.written.given() {
             bail!(Usage("--generate is for language models; add --task language-model".into()));
         }
         Ok(recipe)
     }
 
-    /// A flag that was given and only has a meaning where rows are labelled texts.
+    /// A flag that was given and only has a meaning where labels are classes.
     fn for_classes(&self) -> Option<&'static str> {
+        let given = [
+            ("--labels", self.split.has_labels()),
+            ("--class-weights", self.training.class_weights.is_some()),
+        ];
+        first(&given)
+    }
+
+    /// A flag that was given and only has a meaning where rows are labelled texts.
+    fn for_labels(&self) -> Option<&'static str> {
         let given = [
             ("--text", self.columns.text.is_some()),
             ("--text-pair", self.columns.text_pair.is_some()),
             ("--label", self.labels.label.is_some()),
             ("--where", !self.labels.filters.is_empty()),
         ];
-        given.iter().find(|(_, given)| *given).map(|(flag, _)| *flag)
+        first(&given)
     }
 
     /// Whether it is said where the rows are.
@@ -141,6 +161,7 @@ impl RunFlags {
                 data: DataRecipe::new(self.data.clone().unwrap_or_default()),
                 train: TrainSettings::default(),
                 compare: CompareSettings::default(),
+                track: TrackSettings::default(),
                 methods: default.iter().map(|name| MethodConfig::named(name)).collect::<Result<_, _>>()?,
             },
             (None, None) => bail!(Usage(
@@ -154,11 +175,9 @@ impl RunFlags {
 }
 
 fn task(text: &str) -> Result<Task, String> {
-    match text {
-        "classification" => Ok(Task::Classification),
-        "language-model" | "lm" => Ok(Task::LanguageModel),
-        _ => Err("choose classification or language-model".into()),
-    }
+    let named = Task::ALL.into_iter().find(|task| task.name() == text);
+    let found = named.or((text == "lm").then_some(Task::LanguageModel));
+    found.ok_or_else(|| format!("choose one of {}", Task::ALL.map(Task::name).join(", ")))
 }
 
 /// For arguments that name a method.
@@ -186,4 +205,9 @@ fn choose(methods: &mut Vec<MethodConfig>, names: &[String]) -> Result<()> {
 pub(crate) fn read_recipe(path: &Path) -> Result<Recipe> {
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     Recipe::from_toml(&text).with_context(|| format!("{} is no recipe", path.display()))
+}
+
+/// The first flag that was given.
+fn first(flags: &[(&'static str, bool)]) -> Option<&'static str> {
+    flags.iter().find(|(_, given)| *given).map(|(flag, _)| *flag)
 }

@@ -6,7 +6,7 @@ use crate::text::parse_bytes;
 use anyhow::Result;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use offshoot::train::{Recipe, Schedule, TrainSettings};
+use offshoot::train::{ClassWeights, Recipe, Schedule, TrainSettings};
 
 /// The sizes of adapters: each method takes those that it has.
 #[derive(Clone, Debug, Args)]
@@ -61,11 +61,15 @@ pub(crate) struct TrainFlags {
     #[arg(long, value_name = "NORM")]
     clip: Option<f64>,
 
-    /// Share of a label's probability that is spread over all classes [default: 0]
+    /// Share of a label's probability that is spread over all classes, where there are classes [default: 0]
     #[arg(long, value_name = "SHARE")]
     label_smoothing: Option<f32>,
 
-    /// Stop after this many epochs without a better validation accuracy
+    /// Multiply the loss of rows by the weight of their label: balanced, or LABEL=WEIGHT,... as in spam=5,ham=1
+    #[arg(long, value_name = "WEIGHTS")]
+    pub(crate) class_weights: Option<ClassWeights>,
+
+    /// Stop after this many epochs without a better validation accuracy, or loss where there are no classes
     #[arg(long, value_name = "EPOCHS")]
     patience: Option<usize>,
 
@@ -124,6 +128,7 @@ impl TrainFlags {
         change(&mut train.batch_tokens, self.batch_tokens.as_ref());
         train.memory = self.memory.or(train.memory);
         train.lr = self.lr.or(train.lr);
+        train.class_weights = self.class_weights.clone().or(train.class_weights.take());
         train.patience = self.patience.or(train.patience);
         train.dropout &= !self.no_dropout;
     }

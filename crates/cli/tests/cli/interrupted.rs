@@ -4,8 +4,9 @@ use crate::place::{Place, Ran, rows};
 use offshoot::core::Rng;
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Child, Command};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -63,16 +64,26 @@ fn two_hundred_kills_lose_nothing() {
 
 /// Asks a run to stop once it has taken a step, and waits for its end.
 #[cfg(unix)]
-fn stop(place: &Place, words: &str, signal: &str, states: &str) -> Ran {
-    let child = place.start(words);
+pub(crate) fn stop(place: &Place, words: &str, signal: &str, states: &str) -> Ran {
+    stop_child(place, place.start(words), signal, states)
+}
+
+#[cfg(unix)]
+fn stop_child(place: &Place, child: Child, signal: &str, states: &str) -> Ran {
+    wait(place, states);
+    assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
+    Ran::of(child)
+}
+
+/// Waits until a run has taken two steps.
+#[cfg(unix)]
+pub(crate) fn wait(place: &Place, states: &str) {
     let begun = Instant::now();
     let step = |name: &str| name.strip_prefix("step-").and_then(|step| step.parse::<u32>().ok());
     while !names(&place.path(states)).iter().any(|name| step(name).is_some_and(|step| step >= 2)) {
         assert!(begun.elapsed() < Duration::from_secs(60), "no state in {states}");
         sleep(Duration::from_millis(2));
     }
-    assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
-    Ran::of(child)
 }
 
 #[cfg(unix)]
@@ -109,6 +120,26 @@ fn an_interrupt_stops_after_a_step_and_says_how_to_go_on() {
     assert!(adapter(&place.path("one")) == adapter(&place.path("whole")), "other bytes");
     let again = place.run(&format!("{RUN} --output two --restart")).ok();
     assert!(!again.stderr.contains("going on from"), "{}", again.stderr);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_run_on_standard_input_goes_on_with_the_same_rows_only() {
+    let place = Place::new();
+    let (text, run) = (rows(60), "train - --model model --threads 1 --epochs 100 --lr 0.01 --save-every 1");
+    let mut child = place.start(&format!("{run} --output out"));
+    child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    let ran = stop_child(&place, child, "-INT", "out/checkpoints/lora-8-seed0");
+    assert!(ran.stderr.contains("train --resume --output out < THE-SAME-ROWS"), "{}", ran.stderr);
+
+    let resume = "train --resume --output out --threads 1";
+    place.run_with(resume, "").fails(1, &["standard input holds no rows"]);
+    let other = text.replace("good", "actor");
+    place.run_with(resume, &other).fails(1, &["the unfinished run is another: the rows"]);
+    let ran = place.run_with(resume, &text).ok();
+    assert!(ran.stderr.contains("going on from step "), "{}", ran.stderr);
+    place.run_with(&format!("{run} --output whole"), &text).ok();
+    assert!(adapter(&place.path("out")) == adapter(&place.path("whole")), "other bytes");
 }
 
 #[cfg(unix)]

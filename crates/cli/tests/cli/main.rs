@@ -4,6 +4,7 @@
 mod asking;
 mod bad_input;
 mod browser;
+mod classes;
 mod commands;
 mod comparing;
 mod embedding;
@@ -11,6 +12,10 @@ mod interrupted;
 mod language;
 mod language_place;
 mod merging;
+mod numbers;
 mod pickled;
 mod place;
+mod sources;
 mod text_rows;
+#[cfg(unix)]
+mod tracking;

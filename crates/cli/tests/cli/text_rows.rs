@@ -62,3 +62,33 @@ fn the_date_stands_in_the_recipe_where_the_template_writes_it() {
         .fails(2, &["tomorrow", "2026-11-24"]);
     place.run("generate --model model --max-tokens 2 abc").ok();
 }
+
+#[test]
+fn rows_come_from_several_files_a_folder_and_standard_input() {
+    let place = language_place::place();
+    let row = |i: usize| format!("{{\"prompt\": \"a{i}\", \"completion\": \"b{i}\"}}\n");
+    let rows = |range: std::ops::Range<usize>| range.map(row).collect::<String>();
+    fs::create_dir(place.path("set")).unwrap();
+    for (name, text) in [
+        ("train-1.jsonl", rows(0..4)),
+        ("train-2.jsonl", rows(4..8)),
+        ("dev.jsonl", rows(7..10)),
+        ("test.jsonl", rows(9..11)),
+    ] {
+        fs::write(place.path("set").join(name), text).unwrap();
+    }
+    let train = |data: &str, input: &str| {
+        let flags = "--task language-model --model model --threads 1 --epochs 1";
+        place.run_with(&format!("train {data} {flags} --json"), input).ok()
+    };
+    let said = train("set --output set-out", "");
+    assert!(said.stderr.contains("set (train): 8 rows, 1 in the other files too; 7 used"), "{}", said.stderr);
+    assert!(said.stderr.contains("train: 7 rows, validation: 2, test: 2"), "{}", said.stderr);
+    let said = train("set/train-* --validation-data set/dev.jsonl --test 1 --output glob-out", "");
+    assert!(said.stderr.contains("train: 6 rows, validation: 3, test: 1"), "{}", said.stderr);
+    let files = fs::read(place.path("glob-out/adapter_model.safetensors")).unwrap();
+    train("- --validation-data set/dev.jsonl --test 1 --output piped-out", &rows(0..8));
+    assert!(files == fs::read(place.path("piped-out/adapter_model.safetensors")).unwrap(), "other bytes");
+    let said = place.run_with("evaluate - --adapter piped-out --threads 1 --json", &rows(0..3)).ok().json();
+    assert_eq!(said["test_rows"], 3);
+}

@@ -46,6 +46,11 @@ impl Head {
         self.layers.last().map_or(0, |layer| layer.linear.outputs)
     }
 
+    /// The projection that gives the outputs.
+    pub fn last(&self) -> Option<&Linear> {
+        self.layers.last().map(|layer| &layer.linear)
+    }
+
     /// Its weights, in file order.
     pub fn weights(&self) -> Vec<&Weight> {
         self.layers.iter().flat_map(|layer| layer.linear.weights()).collect()

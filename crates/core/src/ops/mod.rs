@@ -20,7 +20,7 @@ mod rope;
 pub use attention::AttentionDropout;
 pub use layout::concat_rows;
 pub use lm_loss::{OutputHead, linear_cross_entropy};
-pub use loss::cross_entropy;
+pub use loss::{cross_entropy, weighted_cross_entropy};
 
 use crate::{Error, Result, Tensor};
 

@@ -143,6 +143,23 @@ fn labels_come_from_either_field_and_must_be_whole() {
 }
 
 #[test]
+fn one_of_some_texts_is_taken_and_others_are_named() {
+    let kinds = ["single_label_classification", "regression"];
+    for value in [json!("regression"), json!(null)] {
+        let mut f = fields("bert", json!({"problem_type": value}));
+        f.one_of("problem_type", &kinds);
+        f.finish().unwrap();
+    }
+    let mut f = fields("bert", json!({"problem_type": "sorting"}));
+    f.one_of("problem_type", &kinds);
+    let said = f.finish().unwrap_err().to_string();
+    assert!(
+        said.contains("`problem_type` is \"sorting\"; only single_label_classification, regression"),
+        "{said}"
+    );
+}
+
+#[test]
 fn a_file_that_is_no_object_is_named() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("config.json"), "[1, 2").unwrap();

@@ -14,7 +14,7 @@ pub(crate) fn rows(seed: u64) -> Vec<Row> {
     let mut rng = Rng::new(seed);
     let mut row = |line: u64| {
         let ids: Vec<u32> = (0..3 + rng.below(10)).map(|_| 10 + rng.below(80) as u32).collect();
-        Row { types: vec![0; ids.len()], ids, label: (line % 3) as u32, line, truncated: false }
+        Row { types: vec![0; ids.len()], ids, label: ((line % 3) as u32).into(), line, truncated: false }
     };
     let mut rows: Vec<Row> = (0..11).map(&mut row).collect();
     rows.push(Row { line: 11, ..rows[4].clone() });

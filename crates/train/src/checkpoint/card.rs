@@ -2,7 +2,7 @@
 
 use super::likeness::{alike, blocks, fingerprint, sketch};
 use super::{About, Grown, read_json};
-use crate::{Error, Result};
+use crate::{Error, Objective, Result};
 use offshoot_core::Backbone;
 use offshoot_methods::MethodConfig;
 use offshoot_models::{Model, Pooling, Task};
@@ -28,7 +28,7 @@ pub struct Card {
     pub method: MethodConfig,
     /// The model it was trained on.
     pub base: Base,
-    /// Class names, in the order of the head's rows.
+    /// Class names, in the order of the head's rows; none where there are no classes.
     pub labels: Vec<String>,
     /// What the head reads.
     pub pooling: Pooling,
@@ -72,7 +72,7 @@ impl Card {
     pub(super) fn new(model: &Model, grown: &Grown<'_>, about: About<'_>) -> Self {
         Self {
             version: VERSION,
-            task: grown.task,
+            task: grown.task(),
             method: grown.method.clone(),
             base: Base::of(model.backbone.as_ref(), about.model_name),
             labels: about.labels.to_vec(),
@@ -103,6 +103,11 @@ impl Card {
         serde_json::from_value(value).map(Some).map_err(|error| failed(error.to_string()))
     }
 
+    /// What the head's outputs are.
+    pub(crate) fn objective(&self) -> Objective {
+        Objective::new(self.task, self.labels.len())
+    }
+
     /// Checks that a model is the one that the adapter was trained on, and is pooled as then. Whether its
     /// matrices are quantised makes no other model of it; what a person should know of that is returned.
     ///
@@ -118,13 +123,14 @@ impl Card {
                 self.base.name
             )));
         }
-        if self.task != model.task {
+        if self.task.has_head() != model.task.has_head() {
             return Err(Error::invalid(match self.task {
                 Task::Classification => "the adapter classifies; use it with `offshoot predict`",
+                Task::Regression => "the adapter gives numbers; use it with `offshoot predict`",
                 Task::LanguageModel => "the adapter is a language model's; use it with `offshoot generate`",
             }));
         }
-        if self.task == Task::Classification && self.pooling != model.pooling {
+        if self.task.has_head() && self.pooling != model.pooling {
             return Err(Error::invalid(format!(
                 "the adapter was trained with the pooling `{}`, and the model is pooled by `{}`; leave \
                  --pooling out or give it `{}`",

@@ -1,6 +1,6 @@
 //! What is saved of a trained model, whatever its task.
 
-use crate::{Classifier, Fitted, LanguageModel, Prompt};
+use crate::{Classifier, Fitted, LanguageModel, Objective, Prompt};
 use offshoot_core::{Adapter, Backbone, Params};
 use offshoot_methods::MethodConfig;
 use offshoot_models::{Pooling, Task};
@@ -16,14 +16,21 @@ pub struct Grown<'a> {
     pub backbone: &'a dyn Backbone,
     /// Everything that was trained.
     pub params: &'a Params,
-    /// What it was trained for.
-    pub task: Task,
+    /// What its head is for; none of a language model.
+    pub objective: Option<Objective>,
     /// What the model is asked, where nothing was trained.
     pub prompt: Option<&'a Prompt>,
     /// What stands in a head's place, where it is no network.
     pub fitted: Option<&'a Fitted>,
     /// What a classifier's head reads.
     pub pooling: Option<Pooling>,
+}
+
+impl Grown<'_> {
+    /// What it was trained for.
+    pub(super) fn task(&self) -> Task {
+        self.objective.map_or(Task::LanguageModel, Objective::task)
+    }
 }
 
 impl<'a> From<&'a Classifier> for Grown<'a> {
@@ -33,7 +40,7 @@ impl<'a> From<&'a Classifier> for Grown<'a> {
             adapter: classifier.adapter.as_ref(),
             backbone: classifier.backbone.as_ref(),
             params: &classifier.params,
-            task: Task::Classification,
+            objective: Some(classifier.objective),
             prompt: classifier.prompt.as_ref(),
             fitted: classifier.fitted.as_ref(),
             pooling: Some(classifier.pooling),
@@ -48,7 +55,7 @@ impl<'a> From<&'a LanguageModel> for Grown<'a> {
             adapter: model.adapter.as_ref(),
             backbone: model.backbone.as_ref(),
             params: &model.params,
-            task: Task::LanguageModel,
+            objective: None,
             prompt: model.prompt.as_ref(),
             fitted: None,
             pooling: None,

@@ -6,7 +6,7 @@ use super::{Card, Pickles, read_json};
 use crate::classifier::Classifier;
 use crate::features::{Fitted, new_head};
 use crate::language_model::LanguageModel;
-use crate::{Error, Prompt, Result};
+use crate::{Error, Objective, Prompt, Result};
 use offshoot_core::nn::Head;
 use offshoot_core::{Rng, Weight};
 use offshoot_methods::formats::{self, CONFIG_FILE, Format, Imported, Tensors};
@@ -45,7 +45,7 @@ pub fn load(folder: &Path, model: &Model, pickles: Pickles) -> Result<Loaded> {
         return Ok(Loaded { classifier, card: Some(card), notes: Vec::new() });
     }
     if let Some((card, fitted)) = fitted(folder, model)? {
-        let mut classifier = Classifier::new(model, &card.method, card.labels.len(), 0)?;
+        let mut classifier = Classifier::new(model, &card.method, card.objective(), 0)?;
         classifier.fitted = Some(fitted);
         return Ok(Loaded { classifier, card: Some(card), notes: Vec::new() });
     }
@@ -56,32 +56,45 @@ pub fn load(folder: &Path, model: &Model, pickles: Pickles) -> Result<Loaded> {
             folder.display()
         )));
     }
-    let head = head(model, &imported.method, classes(model, &imported)?)?;
-    let mut classifier = Classifier::with_head(model, &imported.method, head, &mut Rng::new(0))?;
+    let outputs = outputs(model, &imported)?;
+    let objective = card.as_ref().map_or(Objective::of_outputs(outputs), Card::objective);
+    let head = head(model, &imported.method, outputs)?;
+    let classifier = Classifier::with_head(model, &imported.method, head, &mut Rng::new(0))?;
+    let mut classifier = classifier.of(objective, false);
     named(folder, imported.load_into(&mut classifier.params))?;
     Ok(Loaded { classifier, card, notes: imported.notes })
 }
 
-/// Reads the adapter in `folder` to train on from it, for `classes` classes. A head that is not there, or is
-/// for another number of classes, is new, drawn from `seed`; a note says so.
+/// Reads the adapter in `folder` to train on from it, for so many classes or for an [`Objective`]. A head that is not
+/// there, or is for another one, is new, drawn from `seed`; a note says so.
 ///
 /// # Errors
 /// As [`load`], but for the head.
-pub fn resume(folder: &Path, model: &Model, classes: usize, seed: u64, pickles: Pickles) -> Result<Loaded> {
-    let (card, mut imported) = read(folder, model, pickles)?;
+pub fn resume(
+    folder: &Path,
+    model: &Model,
+    objective: impl Into<Objective>,
+    seed: u64,
+    pickles: Pickles,
+) -> Result<Loaded> {
+    let (objective, (card, mut imported)) = (objective.into(), read(folder, model, pickles)?);
     let method = imported.method.clone();
     let rng = Rng::new(seed);
-    let (new, _) = model.new_head(classes, &mut rng.fork("head"))?;
-    let mut classifier = Classifier::with_head(model, &method, new, &mut rng.fork("adapter"))?;
-    if !head_fits(&classifier, &imported.head) {
+    let (head, mut new) = model.new_head(objective.outputs(), &mut rng.fork("head"))?;
+    let mut classifier = Classifier::with_head(model, &method, head, &mut rng.fork("adapter"))?;
+    let other = card.as_ref().is_some_and(|card| card.task != objective.task());
+    if !other && head_fits(&classifier, &imported.head) {
+        new = false;
+    } else {
         imported.head.clear();
-        imported.notes.push(format!("the head is new: the adapter has none for {classes} classes"));
+        imported.notes.push(format!("the head is new: the adapter has none for {}", objective.described()));
         for weight in classifier.head.weights() {
             let value = weight.value(&classifier.params);
             imported.head.insert(weight.name().to_owned(), (value.shape().to_vec(), value.to_vec()));
         }
     }
     named(folder, imported.load_into(&mut classifier.params))?;
+    let classifier = classifier.of(objective, new);
     Ok(Loaded { classifier, card, notes: imported.notes })
 }
 
@@ -226,8 +239,8 @@ fn untrained(model: &Model) -> BTreeSet<String> {
     all.filter(|name| !trained.contains(name)).collect()
 }
 
-/// The number of classes of the saved head: the rows of its last layer.
-fn classes(model: &Model, imported: &Imported) -> Result<usize> {
+/// The number of outputs of the saved head: the rows of its last layer.
+fn outputs(model: &Model, imported: &Imported) -> Result<usize> {
     let probe = head(model, &imported.method, 1)?;
     let last = probe.weights().last().map(|weight| weight.name().to_owned()).unwrap_or_default();
     let rows = imported.head.get(&last).and_then(|(shape, _)| shape.first().copied());

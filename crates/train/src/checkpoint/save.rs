@@ -4,11 +4,11 @@ use super::stage::{MODEL_CONFIG, Stage};
 use super::{CARD_FILE, Card, Grown};
 use crate::files::{self, atomic_write};
 use crate::prompting::LARGEST;
-use crate::{Error, Prompt, Result};
+use crate::{Error, Objective, Prompt, Result};
 use offshoot_methods::Saves;
 use offshoot_methods::formats::{self, Export, Files, NamedTensor};
 use offshoot_models::weights::{Named, Precision, write_safetensors};
-use offshoot_models::{Model, Pooling};
+use offshoot_models::{Model, Pooling, Task};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::fs;
@@ -81,7 +81,7 @@ pub fn save<'a>(folder: &Path, grown: impl Into<Grown<'a>>, model: &Model, about
     stale.extend(PROMPT_FILES);
     stale.push(FITTED_FILE);
     if whole {
-        write_model(&mut stage, model, about.labels)?;
+        write_model(&mut stage, model, grown.objective.map(|objective| (objective, about.labels)))?;
         write_pooling(&mut stage, model, grown.pooling)?;
         stale.extend(POOLING_FILES);
     }
@@ -116,6 +116,7 @@ fn write_prompt(stage: &mut Stage, prompt: &Prompt) -> Result<()> {
 
 /// The files of the method's format.
 fn content(grown: &Grown<'_>, model: &Model, about: &About<'_>) -> Result<Files> {
+    let labels = grown.objective.map_or_else(Vec::new, |objective| objective.output_names(about.labels));
     Ok(formats::export(&Export {
         method: grown.method,
         adapter: grown.adapter,
@@ -124,7 +125,7 @@ fn content(grown: &Grown<'_>, model: &Model, about: &About<'_>) -> Result<Files>
         base_model: about.model_name,
         model_class: model.class(),
         head_modules: &model.head_modules(),
-        labels: about.labels,
+        labels: &labels,
     })?)
 }
 
@@ -139,25 +140,33 @@ fn named(tensor: &NamedTensor) -> Named<'_> {
     (tensor.name.clone(), tensor.shape.clone(), &tensor.values)
 }
 
+/// What the outputs of a head are for, and the names of its classes.
+pub(crate) type Outputs<'a> = (Objective, &'a [String]);
+
 /// What makes a folder of weights a model: its config with the task's labels, and its tokenizer.
-fn write_model(stage: &mut Stage, model: &Model, labels: &[String]) -> Result<()> {
+fn write_model(stage: &mut Stage, model: &Model, head: Option<Outputs<'_>>) -> Result<()> {
     // The values are written as f32, whatever the base was stored in.
-    write_config(stage, model, Precision::F32, Some(labels))?;
+    write_config(stage, model, Precision::F32, head)?;
     write_tokenizer(stage, model)
 }
 
-/// config.json for weights of this precision, with the labels of a classifier.
+/// config.json for weights of this precision, with what a head's outputs are called and for.
 pub(crate) fn write_config(
     stage: &mut Stage,
     model: &Model,
     precision: Precision,
-    labels: Option<&[String]>,
+    head: Option<Outputs<'_>>,
 ) -> Result<()> {
     let mut config = model.config().clone();
     config.remove("torch_dtype");
     config.insert("dtype".into(), json!(precision.config_name()));
     config.insert("architectures".into(), json!([model.class()]));
-    if let Some(labels) = labels.filter(|labels| !labels.is_empty()) {
+    let named = head.map(|(objective, labels)| (objective, objective.output_names(labels)));
+    if let Some((objective, labels)) = named.filter(|(_, labels)| !labels.is_empty()) {
+        // Where nothing is said, transformers takes it from the labels; a base may have said something else.
+        if objective.task() == Task::Regression || config.contains_key("problem_type") {
+            config.insert("problem_type".into(), json!(objective.problem_type()));
+        }
         let by_class = labels.iter().enumerate().map(|(class, label)| (class.to_string(), json!(label)));
         let by_label = labels.iter().enumerate().map(|(class, label)| (label.clone(), json!(class)));
         config.insert("id2label".into(), Value::Object(by_class.collect()));

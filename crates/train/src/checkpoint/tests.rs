@@ -46,7 +46,7 @@ fn save_into(folder: &Path, classifier: &Classifier, model: &Model) -> u64 {
 fn logits(classifier: &Classifier) -> Vec<Vec<f32>> {
     let row = |ids: &[u32]| {
         let types = vec![0; ids.len()];
-        Row { ids: ids.to_vec(), types, label: 0, line: 0, truncated: false }
+        Row { ids: ids.to_vec(), types, label: 0.into(), line: 0, truncated: false }
     };
     let rows = [row(&[2, 5, 9, 3]), row(&[2, 11, 3])];
     classifier.evaluate(&rows, 64, |_| ()).unwrap()

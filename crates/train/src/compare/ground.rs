@@ -62,7 +62,9 @@ impl Ground for Prepared {
     type Grown = Classifier;
 
     fn grow(&self, method: &MethodConfig, seed: u64) -> Result<Classifier> {
-        Classifier::new(&self.model, method, self.labels.len(), seed)
+        let mut classifier = Classifier::new(&self.model, method, self.objective, seed)?;
+        classifier.class_weights.clone_from(&self.class_weights);
+        Ok(classifier)
     }
 
     fn train_rows(&self) -> &[Row] {
@@ -95,8 +97,9 @@ impl Ground for Prepared {
             rows: judged_rows(&self.validation, &self.test),
             labels: &self.labels,
             test: &self.examples.test,
-            majority: Some(self.majority_baseline()),
+            majority: self.majority_baseline(),
             naive_bayes: self.naive_bayes(),
+            mean: self.mean_baseline(),
         }
     }
 

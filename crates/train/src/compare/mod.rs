@@ -74,6 +74,9 @@ pub trait Watcher<G> {
     /// Something happened in the run.
     fn event(&mut self, event: Event);
 
+    /// The run ended: with a report, or with an error.
+    fn end(&mut self, run: Result<&RunReport, &Error>);
+
     /// A run of the first round is done: saves its adapter and returns the bytes written.
     ///
     /// # Errors
@@ -264,6 +267,7 @@ impl<P: Ground> Race<'_, P> {
         self.watcher.begin(method, &settings, self.round);
         let watcher = &mut *self.watcher;
         let run = self.ground.run(method, &settings, &mut |event| watcher.event(event));
+        self.watcher.end(run.as_ref().map(|(_, report)| report));
         if let (Err(Error::NotFinite { .. }), Some(all)) = (&run, self.ground.snapshots()) {
             all.of(method, &settings).clear()?;
         }

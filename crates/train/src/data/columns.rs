@@ -60,7 +60,7 @@ impl Table {
     pub fn inputs(&self, columns: &Columns) -> Result<(Vec<Input>, Option<String>)> {
         let mut guess = Guess::new(self);
         let places = guess.texts(columns)?;
-        let mut problems = Problems::new(&self.file);
+        let mut problems = Problems::of(self);
         let mut inputs = Vec::with_capacity(self.rows.len());
         for row in &self.rows {
             match places.texts(row) {

@@ -14,6 +14,7 @@ pub(super) const FORMAT: Format = Format {
     name: "csv",
     extensions: &["csv"],
     about: "comma-separated values; the first line names the columns",
+    fixed: true,
     read: Reader::Text(|input, builder| read(input, builder, b',')),
 };
 

@@ -17,6 +17,32 @@ pub enum Error {
         /// What the system says.
         source: io::Error,
     },
+    /// A folder where files are meant.
+    #[error("{0} is a folder; name a file, or several as in '{0}/*.csv'")]
+    Folder(String),
+    /// A pattern that is none, or that no file fits.
+    #[error("{pattern}: {reason}")]
+    Pattern {
+        /// The pattern.
+        pattern: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Files that are to be read as one and are not alike.
+    #[error(
+        "{file} has the columns {columns}, but {first} has {expected}; files that are read as one must have the \
+             same columns"
+    )]
+    OtherColumns {
+        /// The file that differs.
+        file: String,
+        /// Its columns.
+        columns: String,
+        /// The first file.
+        first: String,
+        /// The columns of the first file, sorted.
+        expected: String,
+    },
     /// A file that cannot be written.
     #[error(transparent)]
     Write(#[from] crate::files::Error),
@@ -102,10 +128,24 @@ pub enum Error {
         /// The only label.
         label: String,
     },
+    /// One number only.
+    #[error(
+        "{file}: every row has the label {label} (column {column}), so there is nothing to learn; check --label \
+             and --where"
+    )]
+    OneNumber {
+        /// The file.
+        file: String,
+        /// The label column.
+        column: String,
+        /// The only number.
+        label: String,
+    },
     /// More classes than a classification has.
     #[error(
         "{file}: column {column} has {classes} different values, which looks like free text or numbers, \
-             not like classes (at most {most}); name another with --label; the columns are {columns}"
+             not like classes (at most {most}); name another with --label, or for numbers add --task regression; \
+             the columns are {columns}"
     )]
     TooManyClasses {
         /// The file.

@@ -4,12 +4,15 @@ use super::error::{Error, Result};
 use super::input::Input;
 use super::packed::{self, Packing, packing};
 use super::problems::Problems;
+use super::several;
+use super::source::Source;
 use super::table::{Builder, Table};
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 
 /// A format of data files.
+#[derive(Debug)]
 pub struct Format {
     /// Its name.
     pub name: &'static str,
@@ -17,11 +20,14 @@ pub struct Format {
     pub extensions: &'static [&'static str],
     /// What such a file looks like, in a line.
     pub about: &'static str,
+    /// Whether a file names its columns once, for all rows.
+    pub(super) fixed: bool,
     /// Reads all rows. A row that cannot be used goes into the builder's problems; an error ends the reading.
     pub(super) read: Reader,
 }
 
 /// How a format is read.
+#[derive(Debug)]
 pub(super) enum Reader {
     /// As a text, from its beginning to its end; it may be packed, or come from standard input.
     Text(fn(&mut Input<'_>, &mut Builder) -> Result<()>),
@@ -57,6 +63,27 @@ impl Format {
         extension.and_then(Self::find).ok_or_else(|| unknown(&path.display().to_string()))
     }
 
+    /// The same for a file that may be packed.
+    pub(super) fn of_file(path: &Path) -> Result<&'static Self> {
+        Self::of(&packing(path).0).map_err(|_| unknown(&path.display().to_string()))
+    }
+
+    /// The format of a text, by its first line; where that may be several, none is taken.
+    pub(super) fn guessed(line: &[u8]) -> Result<&'static Self> {
+        let text = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line).trim_ascii_start();
+        match (text.first(), text.contains(&b'\t'), text.contains(&b',')) {
+            (Some(b'{'), ..) => Ok(&super::jsonl::FORMAT),
+            (Some(b'['), ..) => Ok(&super::json::FORMAT),
+            (_, true, false) => Ok(&super::tsv::FORMAT),
+            (_, false, true) => Ok(&super::csv::FORMAT),
+            (None, ..) => Err(Error::Empty(Source::STANDARD_INPUT_NAME.to_owned())),
+            _ => Err(Error::Setting(
+                "standard input: its first line does not say the format; name it, as in --format csv"
+                    .to_owned(),
+            )),
+        }
+    }
+
     fn find(name: &str) -> Option<&'static Self> {
         let name = name.to_ascii_lowercase();
         FORMATS.iter().find(|format| format.name == name || format.extensions.contains(&name.as_str()))
@@ -69,38 +96,32 @@ fn unknown(asked: &str) -> Error {
     Error::Format { asked: asked.to_owned(), known: format!("{known}; texts also packed (.gz, .zst)") }
 }
 
-/// Reads a file's rows; its extension says the format.
+/// Reads the rows of a file, or of several as [`Source::open`] finds them; an extension says the format.
 ///
 /// # Errors
 /// A file that cannot be read, an unknown extension, no rows, or rows that cannot be used (up to 10 named).
 pub fn read_table(path: &Path) -> Result<Table> {
-    let (table, problems) = read_with_problems(path)?;
-    problems.check().map(|()| table)
+    read_source(&Source::open(path, None)?)
 }
 
-/// Reads rows from a stream, such as standard input; `name` stands for it in messages.
+/// Reads the rows of a source.
 ///
 /// # Errors
 /// As [`read_table`].
-pub fn read_table_from(reader: Box<dyn BufRead + '_>, format: &Format, name: &str) -> Result<Table> {
-    let (table, problems) = read(reader, format, name, false)?;
+pub fn read_source(source: &Source) -> Result<Table> {
+    let (table, problems) = several::read(source, false)?;
     problems.check().map(|()| table)
 }
 
-/// [`read_table`], with the rows that cannot be used apart.
-pub(super) fn read_with_problems(path: &Path) -> Result<(Table, Problems)> {
-    read_file(path, false)
-}
-
-/// [`read_with_problems`], for rows that may hold lists and objects: they are kept as their JSON.
-pub(super) fn read_nested(path: &Path) -> Result<(Table, Problems)> {
-    read_file(path, true)
-}
-
-fn read_file(path: &Path, nested: bool) -> Result<(Table, Problems)> {
+/// Reads a file. With `nested` its rows may hold lists and objects: they are kept as their JSON.
+pub(super) fn read_file(
+    path: &Path,
+    format: Option<&'static Format>,
+    nested: bool,
+) -> Result<(Table, Problems)> {
     let name = path.display().to_string();
-    let (inner, packing) = packing(path);
-    let format = Format::of(&inner).map_err(|_| unknown(&name))?;
+    let format = format.map_or_else(|| Format::of_file(path), Ok)?;
+    let packing = packing(path).1;
     let file = File::open(path).map_err(|source| Error::Read { file: name.clone(), source })?;
     match (&format.read, packing) {
         (Reader::File(read), Packing::None) => {
@@ -111,12 +132,13 @@ fn read_file(path: &Path, nested: bool) -> Result<(Table, Problems)> {
         }
         _ => {
             let text = packed::text(file, &name, packing)?;
-            read(Box::new(BufReader::with_capacity(1 << 16, text)), format, &name, nested)
+            read_stream(Box::new(BufReader::with_capacity(1 << 16, text)), format, &name, nested)
         }
     }
 }
 
-fn read(
+/// Reads a text; `name` stands for it in messages.
+pub(super) fn read_stream(
     reader: Box<dyn BufRead + '_>,
     format: &Format,
     name: &str,
@@ -136,7 +158,8 @@ fn read(
 /// A table from text, for the tests of the formats.
 #[cfg(test)]
 pub(super) fn read_text(text: impl AsRef<[u8]>, format: &Format) -> Result<Table> {
-    read_table_from(Box::new(text.as_ref()), format, "data")
+    let (table, problems) = read_stream(Box::new(text.as_ref()), format, "data", false)?;
+    problems.check().map(|()| table)
 }
 
 #[cfg(test)]
@@ -183,6 +206,23 @@ mod tests {
     }
 
     #[test]
+    fn the_first_line_gives_the_format_where_it_can_be_only_one() {
+        let guess = |text: &[u8]| Format::guessed(text).map(|format| format.name);
+        for (text, format) in [
+            ("{\"a\": 1}", "jsonl"),
+            (" [{\"a\": 1}]", "json"),
+            ("\u{feff}text,label\n", "csv"),
+            ("text\tlabel\n", "tsv"),
+        ] {
+            assert_eq!(guess(text.as_bytes()).unwrap(), format);
+        }
+        for text in ["text\n", "a\tb,c\n"] {
+            assert!(guess(text.as_bytes()).unwrap_err().to_string().contains("--format csv"), "{text}");
+        }
+        assert!(guess(b" \n").unwrap_err().to_string().contains("standard input holds no rows"));
+    }
+
+    #[test]
     fn names_and_extensions_are_all_different() {
         let mut names: Vec<&str> =
             FORMATS.iter().flat_map(|format| format.extensions.iter().copied()).collect();
@@ -197,7 +237,7 @@ mod tests {
         let message = read_table(Path::new("no/such.csv")).unwrap_err().to_string();
         assert!(message.starts_with("cannot read no/such.csv: "), "{message}");
         let folder = tempfile::Builder::new().suffix(".csv").tempdir().unwrap();
-        assert!(matches!(read_table(folder.path()), Err(Error::Read { .. })));
+        assert!(matches!(read_table(folder.path()), Err(Error::Folder(_))));
     }
 
     #[test]
@@ -215,11 +255,12 @@ mod tests {
         for (format, start) in [("csv", "a,b\n1,\""), ("tsv", "a\tb\n"), ("jsonl", "{\"a\":\""), ("txt", "x")]
         {
             let endless = BufReader::new(start.as_bytes().chain(std::io::repeat(b'a')));
-            let error = read_table_from(Box::new(endless), Format::named(format).unwrap(), "x").unwrap_err();
+            let error =
+                read_stream(Box::new(endless), Format::named(format).unwrap(), "x", false).unwrap_err();
             assert!(error.to_string().contains("longer than 16 MiB"), "{error}");
         }
         let endless = BufReader::new(b"[{\"a\":\"".as_slice().chain(std::io::repeat(b'\n')));
-        let error = read_table_from(Box::new(endless), Format::named("json").unwrap(), "x").unwrap_err();
+        let error = read_stream(Box::new(endless), Format::named("json").unwrap(), "x", false).unwrap_err();
         assert!(error.to_string().starts_with("x, line 1: the row that begins here is longer"), "{error}");
     }
 }

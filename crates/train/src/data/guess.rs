@@ -3,7 +3,9 @@
 
 use super::columns::{Columns, Places};
 use super::error::{Error, Result, shown};
+use super::label::number;
 use super::table::Table;
+use offshoot_models::Task;
 use std::collections::BTreeSet;
 
 /// Names of a text column.
@@ -20,6 +22,8 @@ const PAIRS: &[(&str, &str)] = &[
 ];
 /// Names of a label column.
 const LABELS: &[&str] = &["label", "labels", "class", "category", "target", "sentiment", "stars"];
+/// Further names where labels are numbers.
+const NUMBERS: &[&str] = &["score", "similarity", "similarity_score", "rating", "value"];
 /// A column is long if its texts have this many characters or more on average.
 const LONG: usize = 20;
 /// A column that may be a label without being named so has no more different values than this.
@@ -61,15 +65,19 @@ impl<'a> Guess<'a> {
     }
 
     /// The place of the label.
-    pub(super) fn label(&mut self, columns: &Columns, texts: &Places) -> Result<usize> {
+    pub(super) fn label(&mut self, columns: &Columns, texts: &Places, task: Task) -> Result<usize> {
         if let Some(name) = &columns.label {
             return self.table.column(name);
         }
         let taken = [Some(texts.text), texts.pair];
-        let named = self.named(LABELS, &taken);
-        let few = || self.others(&taken).filter(|column| self.is_few(*column)).collect();
-        let candidates = if named.is_empty() { few() } else { named };
-        self.only("label", "--label", "has few different values", &candidates)
+        let (names, property, fits): (_, _, fn(&Self, usize) -> bool) = match task {
+            Task::Regression => ([LABELS, NUMBERS].concat(), "has only numbers", Self::is_numbers),
+            _ => (LABELS.to_vec(), "has few different values", Self::is_few),
+        };
+        let named = self.named(&names, &taken);
+        let fitting = || self.others(&taken).filter(|column| fits(self, *column)).collect();
+        let candidates = if named.is_empty() { fitting() } else { named };
+        self.only("label", "--label", property, &candidates)
     }
 
     /// The sentence that says what was guessed.
@@ -151,6 +159,11 @@ impl<'a> Guess<'a> {
         characters >= LONG * rows.len()
     }
 
+    fn is_numbers(&self, column: usize) -> bool {
+        let rows = &self.table.rows[..self.table.rows.len().min(LOOKED_AT)];
+        !rows.is_empty() && rows.iter().all(|row| row.get(column).and_then(number).is_some())
+    }
+
     /// Two values or more, each in two rows or more on average.
     fn is_few(&self, column: usize) -> bool {
         let rows = &self.table.rows[..self.table.rows.len().min(LOOKED_AT)];
@@ -179,7 +192,7 @@ mod tests {
         let table = table(text);
         let mut guess = Guess::new(&table);
         let places = guess.texts(columns)?;
-        let label = guess.label(columns, &places)?;
+        let label = guess.label(columns, &places, Task::Classification)?;
         let name = |column: usize| table.columns[column].clone();
         Ok((name(places.text), places.pair.map(name), name(label), guess.sentence()))
     }
@@ -214,6 +227,23 @@ mod tests {
             (0..8).map(|row| format!("{row},a text that is long enough {row},{}\n", row % 2)).collect();
         let found = find(&format!("id,body,answer\n{rows}"), &Columns::default()).unwrap();
         assert_eq!((found.0.as_str(), found.2.as_str()), ("body", "answer"));
+    }
+
+    #[test]
+    fn numbers_are_recognised_where_they_are_asked_for() {
+        let label = |text: &str, task| {
+            let table = table(text);
+            let mut guess = Guess::new(&table);
+            let places = guess.texts(&Columns::default()).unwrap();
+            guess.label(&Columns::default(), &places, task).map(|column| table.columns[column].clone())
+        };
+        let rows = "text,Score,note\na,0.5,x\nb,0.7,y\n";
+        assert_eq!(label(rows, Task::Regression).unwrap(), "Score");
+        assert!(label(rows, Task::Classification).is_err());
+        let rows = "text,weight,note\na,0.5,x\nb,0.7,7\n";
+        assert_eq!(label(rows, Task::Regression).unwrap(), "weight");
+        let said = label("text,w,v\na,1,2\n", Task::Regression).unwrap_err().to_string();
+        assert!(said.contains("it could be any of `w`, `v`"), "{said}");
     }
 
     #[test]

@@ -12,8 +12,13 @@ use serde_json::Value;
 use std::fmt;
 
 /// The registry's line.
-pub(super) const FORMAT: Format =
-    Format { name: "json", extensions: &["json"], about: "a JSON list of objects", read: Reader::Text(read) };
+pub(super) const FORMAT: Format = Format {
+    name: "json",
+    extensions: &["json"],
+    about: "a JSON list of objects",
+    fixed: false,
+    read: Reader::Text(read),
+};
 
 const EXPECTED: &str = "expected a list of objects: [{…}, {…}]";
 

@@ -11,6 +11,7 @@ pub(super) const FORMAT: Format = Format {
     name: "jsonl",
     extensions: &["jsonl", "ndjson"],
     about: "one JSON object a line",
+    fixed: false,
     read: Reader::Text(read),
 };
 

@@ -1,6 +1,6 @@
 //! The classes: their names, in a fixed order.
 
-use super::error::{listed, shown};
+use super::error::{Error, Result, listed, shown};
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,6 +27,19 @@ impl Labels {
             names.sort_by(|a, b| number(a).partial_cmp(&number(b)).unwrap_or(Ordering::Equal));
         }
         Self { names: names.into_iter().map(str::to_owned).collect() }
+    }
+
+    /// The classes in the order in which they are named.
+    pub(super) fn given(names: &[String]) -> Result<Self> {
+        let names: Vec<String> = names.iter().map(|name| name.trim().to_owned()).collect();
+        let different: BTreeSet<&String> = names.iter().filter(|name| !name.is_empty()).collect();
+        if different.len() < names.len() || !(2..=Self::MOST).contains(&names.len()) {
+            let most = Self::MOST;
+            return Err(Error::Setting(format!(
+                "--labels: name two labels or more, all different, at most {most}"
+            )));
+        }
+        Ok(Self { names })
     }
 
     /// How many classes there are.

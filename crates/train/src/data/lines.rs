@@ -10,6 +10,7 @@ pub(super) const FORMAT: Format = Format {
     name: "lines",
     extensions: &["txt"],
     about: "plain text, one text a line, without labels",
+    fixed: true,
     read: Reader::Text(read),
 };
 

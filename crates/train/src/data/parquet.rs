@@ -15,6 +15,7 @@ pub(super) const FORMAT: Format = Format {
     name: "parquet",
     extensions: &["parquet"],
     about: "columns in binary, as data sets on the hub have them",
+    fixed: true,
     read: Reader::File(read),
 };
 
@@ -94,7 +95,7 @@ fn classes(reader: &SerializedFileReader<File>) -> Classes {
 
 #[cfg(test)]
 mod tests {
-    use super::super::format::{read_nested, read_table};
+    use super::super::format::{read_file, read_table};
     use std::fs;
     use std::path::{Path, PathBuf};
 
@@ -106,7 +107,7 @@ mod tests {
 
     #[test]
     fn rows_of_pyarrow_are_read_with_the_names_of_their_classes() {
-        let (table, problems) = read_nested(&fixture()).unwrap();
+        let (table, problems) = read_file(&fixture(), None, true).unwrap();
         assert_eq!(problems.count, 0);
         assert_eq!(table.columns, ["text", "label", "stars", "turns"]);
         let row = |at: usize| [0, 1, 2, 3].map(|column| table.rows[at].get(column));
@@ -130,7 +131,7 @@ mod tests {
             flipped[at] ^= 0x55;
             for bytes in [&flipped, &whole[..at].to_vec()] {
                 fs::write(&path, bytes).unwrap();
-                refused += usize::from(read_nested(&path).is_err());
+                refused += usize::from(read_file(&path, None, true).is_err());
             }
         }
         assert!(refused > whole.len() / 7, "{refused} of {}", 2 * whole.len() / 7);

@@ -1,5 +1,6 @@
 //! The rows of a file that cannot be used: all counted, the first ones described.
 
+use super::table::{Files, Table};
 use std::fmt;
 
 /// How many problems are described; the others are only counted.
@@ -23,15 +24,33 @@ pub struct Problems {
     pub count: usize,
     /// The first of them.
     pub first: Vec<Problem>,
+    /// The line of the last one, from 1.
+    pub(super) last: usize,
+    pub(super) files: Files,
 }
 
 impl Problems {
     pub(crate) fn new(file: &str) -> Self {
-        Self { file: file.to_owned(), count: 0, first: Vec::new() }
+        Self { file: file.to_owned(), count: 0, first: Vec::new(), last: 0, files: Files::default() }
+    }
+
+    /// For the rows of a table.
+    pub(super) fn of(table: &Table) -> Self {
+        Self { files: table.files.clone(), ..Self::new(&table.file) }
+    }
+
+    /// Adds those of a file that stands below so many lines of others.
+    pub(super) fn add(&mut self, other: Self, lines: usize) {
+        self.count += other.count;
+        self.last = lines + other.last;
+        let room = SHOWN - self.first.len();
+        let moved = |problem: Problem| Problem { line: lines + problem.line, ..problem };
+        self.first.extend(other.first.into_iter().take(room).map(moved));
     }
 
     pub(crate) fn push(&mut self, line: usize, reason: impl Into<String>) {
         self.count += 1;
+        self.last = line;
         if self.first.len() < SHOWN {
             self.first.push(Problem { line, reason: reason.into() });
         }
@@ -48,7 +67,10 @@ impl fmt::Display for Problems {
         let rows = if self.count == 1 { "row" } else { "rows" };
         write!(f, "{} has {} {rows} that cannot be used:", self.file, self.count)?;
         for Problem { line, reason } in &self.first {
-            write!(f, "\n  line {line}: {reason}")?;
+            match self.files.place(*line) {
+                Some((file, line)) => write!(f, "\n  {file}, line {line}: {reason}")?,
+                None => write!(f, "\n  line {line}: {reason}")?,
+            }
         }
         match self.count - self.first.len() {
             0 => Ok(()),

@@ -2,6 +2,7 @@
 
 use super::amount::Amount;
 use super::error::{Error, Result};
+use super::split::Beside;
 use serde::{Deserialize, Serialize};
 
 /// The most rows that are taken for validation when it is not said how many.
@@ -15,7 +16,7 @@ const MOST_VALIDATION: usize = 1000;
 /// - `test` is 20 % of the rows, or what the others leave if that is less. With a test file it is all of that
 ///   file, and a `test` that is given is a number or a share of that file's rows.
 /// - `train` is all rows that are not for testing or validation.
-/// - `validation` is 10 % of what is not for testing, at most 1000, taken from the training rows, if `train`
+/// - `validation`, with a file of its own, is all of that file, as `test` is; else it is 10 % of what is not for testing, at most 1000, taken from the training rows, if `train`
 ///   is not given. If it is, none of those rows is taken: validation gets a tenth as many (at most 1000) of
 ///   the rows that are left, or none if there are not so many.
 ///
@@ -32,6 +33,19 @@ pub struct SplitOptions {
     pub test: Option<Amount>,
 }
 
+/// Which parts have files of their own, so that nothing is taken from the rows to train on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Own {
+    pub(super) validation: bool,
+    pub(super) test: bool,
+}
+
+impl Own {
+    pub(super) fn of<D>(beside: &Beside<'_, D>) -> Self {
+        Self { validation: beside.validation.is_some(), test: beside.test.is_some() }
+    }
+}
+
 /// Numbers of rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Sizes {
@@ -41,9 +55,11 @@ pub(super) struct Sizes {
 }
 
 impl SplitOptions {
-    /// The sizes for a file of `rows`; nothing is taken from it to test on if there is a test file.
-    pub(super) fn sizes(&self, file: &str, rows: usize, test_file: bool) -> Result<Sizes> {
-        let asked = if test_file { Self { test: Some(Amount::Count(0)), ..*self } } else { *self };
+    /// The sizes for a file of `rows`.
+    pub(super) fn sizes(&self, file: &str, rows: usize, own: Own) -> Result<Sizes> {
+        let drawn = |own, amount| if own { Some(Amount::Count(0)) } else { amount };
+        let (validation, test) = (drawn(own.validation, self.validation), drawn(own.test, self.test));
+        let asked = Self { validation, test, ..*self };
         let of = |amount: Option<Amount>| amount.map(|amount| amount.of(rows));
         let (validation, test) = (of(asked.validation), of(asked.test));
         let others = validation.unwrap_or(0).saturating_add(test.unwrap_or(0));
@@ -104,7 +120,9 @@ mod tests {
 
     fn sizes(options: &str, rows: usize, test_file: bool) -> Result<[usize; 3]> {
         let options: SplitOptions = toml::from_str(options).unwrap();
-        options.sizes("a.csv", rows, test_file).map(|sizes| [sizes.train, sizes.validation, sizes.test])
+        options
+            .sizes("a.csv", rows, Own { validation: false, test: test_file })
+            .map(|sizes| [sizes.train, sizes.validation, sizes.test])
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! Dealing a file's rows to training, validation and testing.
 
+use super::amount::Amount;
 use super::duplicates::key_of;
 use super::error::{Error, Result};
 use super::load::{Dataset, Example};
-use super::sizes::SplitOptions;
+use super::sizes::{Own, SplitOptions};
 use super::stratify::{draw, shuffle};
 use super::summary::Summary;
 use std::collections::BTreeSet;
@@ -19,61 +20,101 @@ pub struct Split {
     pub test: Vec<Example>,
 }
 
+/// Rows that have files of their own, beside those to train on.
+#[derive(Debug)]
+pub struct Beside<'a, D> {
+    /// Those that choose the epoch.
+    pub validation: Option<&'a D>,
+    /// Those to test on.
+    pub test: Option<&'a D>,
+}
+
+// Derived, these would ask the same of D.
+impl<D> Clone for Beside<'_, D> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<D> Copy for Beside<'_, D> {}
+
+impl<D> Default for Beside<'_, D> {
+    fn default() -> Self {
+        Self { validation: None, test: None }
+    }
+}
+
+impl<'a, D> Beside<'a, D> {
+    /// What is beside, whatever it is for.
+    pub(super) fn all(self) -> impl Iterator<Item = &'a D> {
+        self.validation.into_iter().chain(self.test)
+    }
+}
+
 impl Dataset {
-    /// Splits the rows at random, every class with its share: the test rows are drawn first, then those for
+    /// Splits the rows at random, every class with its share (numbers plainly): the test rows are drawn first, then those for
     /// validation, then those for training, and each class is within one row of its share of the rows drawn
     /// from. When only the number of training rows changes, a seed keeps its test rows, and fewer training
     /// rows are a part of more (but for a row or two a class).
     ///
-    /// With a test file nothing is drawn to test on. Rows that stand there too are left out here: nothing is
-    /// tested that was trained on. `random` gives 64 random bits a call; the same bits give the same split.
+    /// For what has a file of its own, nothing is drawn. Rows that stand there too are left out here, and those
+    /// of the test file in the one for validation: nothing is tested that was trained on or chosen by. `random`
+    /// gives 64 random bits a call; the same bits give the same split.
     ///
     /// # Errors
     /// Fewer rows than asked for, or none left for training or testing.
     pub fn split(
         &self,
         options: &SplitOptions,
-        test: Option<&Self>,
+        beside: Beside<'_, Self>,
         random: &mut dyn FnMut() -> u64,
     ) -> Result<(Split, Summary)> {
-        let mut pool = self.rows_not_in(test);
-        let in_test_file = self.examples.len() - pool.len();
-        let sizes = options.sizes(&self.file, pool.len(), test.is_some())?;
+        let mut pool = self.rows_not_in(beside.all());
+        let elsewhere = self.examples.len() - pool.len();
+        let sizes = options.sizes(&self.file, pool.len(), Own::of(&beside))?;
         shuffle(&mut pool, random);
         let drawn = self.draw(&mut pool, sizes.test);
         // From the other end, so that the training rows begin at the same row however many are for
         // validation.
         pool.reverse();
-        let validation = self.draw(&mut pool, sizes.validation);
+        let drawn_validation = self.draw(&mut pool, sizes.validation);
         pool.reverse();
         let mut train = self.draw(&mut pool, sizes.train);
-        let test_rows = test.map(|file| file.test_rows(options, random)).transpose()?;
+        let test = beside.test.map(|file| {
+            let rows = (0..file.examples.len()).collect();
+            file.some(rows, (options.test, "testing"), random)
+        });
+        let validation = beside.validation.map(|file| {
+            let rows = file.rows_not_in(beside.test.into_iter());
+            file.some(rows, (options.validation, "validation"), random)
+        });
+        let (test, validation) = (test.transpose()?, validation.transpose()?);
         // What a class had too many of among the rows before stands together at the beginning. Last, so that the
         // other parts do not depend on how many rows these are.
         shuffle(&mut train, random);
-        let split = Split { train, validation, test: test_rows.unwrap_or(drawn) };
-        let summary = Summary::new(self, test, &split, in_test_file, pool.len());
+        let validation = validation.unwrap_or(drawn_validation);
+        let split = Split { train, validation, test: test.unwrap_or(drawn) };
+        let summary = Summary::new(self, beside, &split, [elsewhere, pool.len()]);
         Ok((split, summary))
     }
 
-    /// The rows whose texts do not stand in the other file.
-    fn rows_not_in(&self, other: Option<&Self>) -> Vec<usize> {
-        let others: BTreeSet<_> = other.iter().flat_map(|other| other.examples.iter().map(key_of)).collect();
+    /// The rows whose texts do not stand in other files.
+    pub(super) fn rows_not_in<'a>(&self, others: impl Iterator<Item = &'a Self>) -> Vec<usize> {
+        let others: BTreeSet<_> = others.flat_map(|other| other.examples.iter().map(key_of)).collect();
         (0..self.examples.len()).filter(|row| !others.contains(&key_of(&self.examples[*row]))).collect()
     }
 
-    /// The rows of a test file that are used: all, in its order, or as many as asked for.
-    fn test_rows(&self, options: &SplitOptions, random: &mut dyn FnMut() -> u64) -> Result<Vec<Example>> {
-        let Some(amount) = options.test else { return Ok(self.examples.clone()) };
-        let (rows, size) = (self.examples.len(), amount.of(self.examples.len()));
-        if size > rows {
-            let (file, asked) = (self.file.clone(), format!("{amount} for testing"));
-            return Err(Error::TooFewRows { file, rows, asked });
+    /// As many of these rows as asked for; all, in their order, if nothing is.
+    fn some(
+        &self,
+        mut pool: Vec<usize>,
+        (amount, what): (Option<Amount>, &str),
+        random: &mut dyn FnMut() -> u64,
+    ) -> Result<Vec<Example>> {
+        let size = asked(&self.file, pool.len(), amount, what)?;
+        if size == pool.len() {
+            return Ok(pool.into_iter().map(|row| self.examples[row].clone()).collect());
         }
-        if size == rows {
-            return Ok(self.examples.clone());
-        }
-        let mut pool: Vec<usize> = (0..rows).collect();
         shuffle(&mut pool, random);
         Ok(self.draw(&mut pool, size))
     }
@@ -82,6 +123,16 @@ impl Dataset {
         let rows = draw(pool, &self.examples, self.labels.len(), size);
         rows.into_iter().map(|row| self.examples[row].clone()).collect()
     }
+}
+
+/// How many of a file's rows are used, of which so many can be.
+pub(super) fn asked(file: &str, rows: usize, amount: Option<Amount>, what: &str) -> Result<usize> {
+    let size = amount.map_or(rows, |amount| amount.of(rows));
+    let asked = || amount.map(|amount| format!("{amount} for {what}")).unwrap_or_default();
+    if size > rows {
+        return Err(Error::TooFewRows { file: file.to_owned(), rows, asked: asked() });
+    }
+    Ok(size)
 }
 
 #[cfg(test)]
@@ -95,7 +146,7 @@ mod tests {
         let classes = (0..).zip(counts).flat_map(|(class, count)| std::iter::repeat_n(class, *count));
         let example = |(row, label): (usize, u32)| {
             let text = row.to_string();
-            Example { text, pair: None, label, line: row + 2 }
+            Example { text, pair: None, label: label.into(), line: row + 2 }
         };
         let labels = Labels { names: (0..counts.len()).map(|class| format!("c{class}")).collect() };
         Dataset::of("a.csv", classes.enumerate().map(example).collect(), labels)
@@ -112,7 +163,8 @@ mod tests {
     }
 
     fn split(data: &Dataset, options: &str, test: Option<&Dataset>, seed: u64) -> Result<(Split, Summary)> {
-        data.split(&toml::from_str(options).unwrap(), test, &mut random(seed))
+        let beside = Beside { validation: None, test };
+        data.split(&toml::from_str(options).unwrap(), beside, &mut random(seed))
     }
 
     fn lines(examples: &[Example]) -> Vec<usize> {
@@ -140,6 +192,26 @@ mod tests {
     }
 
     #[test]
+    fn rows_with_numbers_are_dealt_plainly() {
+        let mut data = dataset(&[90]);
+        data.labels = Labels::default();
+        for (row, example) in data.examples.iter_mut().enumerate() {
+            example.label = f64::from(row as u32 % 9).into();
+        }
+        let (split, summary) = split(&data, "", None, 1).unwrap();
+        let parts = [&split.train, &split.validation, &split.test];
+        let mut rows: Vec<usize> = parts.map(|part| lines(part)).concat();
+        rows.sort_unstable();
+        assert_eq!(rows, lines(&data.examples));
+        assert_eq!(parts.map(Vec::len), [65, 7, 18]);
+        let said = summary.to_string();
+        assert!(
+            said.contains("test: 18 rows (numbers from 0 to 8, mean ") && !said.contains("no row"),
+            "{said}"
+        );
+    }
+
+    #[test]
     fn a_seed_is_a_split() {
         let data = dataset(&[40, 60]);
         let of = |seed| split(&data, "", None, seed).unwrap().0;
@@ -153,7 +225,7 @@ mod tests {
         let data = dataset(&[600, 600]);
         let of_one_class = |seed| {
             let train = split(&data, "test = 400", None, seed).unwrap().0.train;
-            let first: u32 = train[..10].iter().map(|example| example.label).sum();
+            let first: u32 = train[..10].iter().filter_map(|example| example.label.class()).sum();
             first == 0 || first == 10
         };
         // Ten fair coins agree once in 512 throws.
@@ -179,11 +251,30 @@ mod tests {
         let (data, test) = (dataset(&[50, 50]), dataset(&[3, 0]));
         let (split_, summary) = split(&data, "", Some(&test), 0).unwrap();
         assert_eq!(split_.test, test.examples);
-        assert_eq!((summary.in_test_file, split_.train.len(), split_.validation.len()), (3, 88, 9));
+        assert_eq!((summary.elsewhere, split_.train.len(), split_.validation.len()), (3, 88, 9));
         assert!(!lines(&split_.train).contains(&2));
         assert_eq!(split(&data, "test = 2", Some(&test), 0).unwrap().0.test.len(), 2);
         let error = split(&data, "test = 4", Some(&test), 0).unwrap_err().to_string();
         assert!(error.contains("has 3 rows") && error.contains("4 for testing"), "{error}");
+    }
+
+    #[test]
+    fn a_validation_file_is_taken_but_for_what_is_tested() {
+        let (data, validation, test) = (dataset(&[50, 50]), dataset(&[6, 0]), dataset(&[2, 0]));
+        let beside = Beside { validation: Some(&validation), test: Some(&test) };
+        let split = |options: &str| data.split(&toml::from_str(options).unwrap(), beside, &mut random(1));
+        let (parts, summary) = split("").unwrap();
+        assert_eq!((lines(&parts.validation), lines(&parts.test)), (vec![4, 5, 6, 7], vec![2, 3]));
+        assert_eq!((parts.train.len(), summary.elsewhere), (94, 6));
+        assert!(lines(&parts.train).iter().all(|line| *line > 7));
+        let said = summary.to_string();
+        assert!(said.contains("100 rows, 6 in the other files too; 94 used"), "{said}");
+        assert!(said.contains("a.csv: 6 rows, 2 in the test file too; 4 used"), "{said}");
+        assert_eq!(split("validation = 0.5").unwrap().0.validation.len(), 2);
+        assert!(split("validation = 5").unwrap_err().to_string().contains("has 4 rows"));
+        let beside = Beside { validation: Some(&validation), test: None };
+        let parts = data.split(&SplitOptions::default(), beside, &mut random(1)).unwrap().0;
+        assert_eq!([&parts.train, &parts.validation, &parts.test].map(Vec::len), [76, 6, 18]);
     }
 
     #[test]

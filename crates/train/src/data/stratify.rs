@@ -13,8 +13,9 @@ pub(super) fn shuffle<T>(rows: &mut [T], random: &mut dyn FnMut() -> u64) {
 
 /// Takes `size` rows (at most all) out of `pool`, the first ones of each class; both keep their order.
 pub(super) fn draw(pool: &mut Vec<usize>, examples: &[Example], classes: usize, size: usize) -> Vec<usize> {
-    let class = |row: &usize| examples[*row].label as usize;
-    let mut counts = vec![0; classes];
+    let class = |row: &usize| examples[*row].label.stratum();
+    // What has no classes is drawn as if of one.
+    let mut counts = vec![0; classes.max(1)];
     pool.iter().for_each(|row| counts[class(row)] += 1);
     let mut left = quotas(&counts, size);
     let (taken, rest) = std::mem::take(pool).into_iter().partition(|row| {

@@ -2,7 +2,7 @@
 
 use super::error::shown;
 use super::load::{Dataset, Example};
-use super::split::Split;
+use super::split::{Beside, Split};
 use serde::Serialize;
 use std::fmt;
 
@@ -38,20 +38,60 @@ pub struct ClassCounts {
 }
 
 /// What became of the rows of a file, and of its test file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Summary {
     /// The file.
     pub file: String,
     /// Its rows.
     pub rows: RowCounts,
+    /// The file for validation, if there is one, its rows, and how many of them stand in the test file too.
+    pub validation_file: Option<(String, RowCounts, usize)>,
     /// The test file and its rows, if there is one.
     pub test_file: Option<(String, RowCounts)>,
-    /// Rows left out because they stand in the test file too.
-    pub in_test_file: usize,
+    /// Rows left out because they stand in these files too.
+    pub elsewhere: usize,
     /// Rows that no part asked for.
     pub unused: usize,
-    /// The classes.
+    /// The classes; none where labels are numbers.
     pub classes: Vec<ClassCounts>,
+    /// What numbers the rows to train on, for validation and to test on have; none where labels are classes.
+    pub numbers: Vec<NumberCounts>,
+}
+
+/// The numbers that rows of one part are labelled with.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct NumberCounts {
+    /// How many rows there are.
+    pub rows: usize,
+    /// The smallest number.
+    pub least: f64,
+    /// The largest.
+    pub most: f64,
+    /// Their mean.
+    pub mean: f64,
+}
+
+impl NumberCounts {
+    fn of(examples: &[Example]) -> Self {
+        let numbers: Vec<f64> = examples.iter().filter_map(|example| example.label.number()).collect();
+        let Some(&first) = numbers.first() else { return Self::default() };
+        Self {
+            rows: numbers.len(),
+            least: numbers.iter().copied().fold(first, f64::min),
+            most: numbers.iter().copied().fold(first, f64::max),
+            mean: numbers.iter().map(|number| number / numbers.len() as f64).sum(),
+        }
+    }
+}
+
+impl fmt::Display for NumberCounts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { rows, least, most, mean } = self;
+        match rows {
+            0 => write!(f, "no rows"),
+            _ => write!(f, "{rows} rows (numbers from {least} to {most}, mean {mean:.3})"),
+        }
+    }
 }
 
 /// The rows of a class in one part.
@@ -66,14 +106,14 @@ impl Summary {
 
     pub(super) fn new(
         dataset: &Dataset,
-        test: Option<&Dataset>,
+        beside: Beside<'_, Dataset>,
         split: &Split,
-        in_test_file: usize,
-        unused: usize,
+        [elsewhere, unused]: [usize; 2],
     ) -> Self {
         let classes = dataset.labels.len();
-        let [train, validation, tests] =
-            [&split.train, &split.validation, &split.test].map(|part| by_class(part, classes));
+        let parts = [&split.train, &split.validation, &split.test];
+        let [train, validation, tests] = parts.map(|part| by_class(part, classes));
+        let numbers = parts.map(|part| NumberCounts::of(part)).to_vec();
         let names = dataset.labels.names.iter().enumerate();
         let counts = names.map(|(class, label)| ClassCounts {
             label: label.clone(),
@@ -84,10 +124,15 @@ impl Summary {
         Self {
             file: dataset.file.clone(),
             rows: dataset.counts,
-            test_file: test.map(|test| (test.file.clone(), test.counts)),
-            in_test_file,
+            validation_file: beside.validation.map(|file| {
+                let tested = file.examples.len() - file.rows_not_in(beside.test.into_iter()).len();
+                (file.file.clone(), file.counts, tested)
+            }),
+            test_file: beside.test.map(|test| (test.file.clone(), test.counts)),
+            elsewhere,
             unused,
             classes: counts.collect(),
+            numbers: if classes == 0 { numbers } else { Vec::new() },
         }
     }
 
@@ -99,15 +144,27 @@ impl Summary {
 
 fn by_class(examples: &[Example], classes: usize) -> Vec<usize> {
     let mut counts = vec![0; classes];
-    examples.iter().for_each(|example| counts[example.label as usize] += 1);
+    for class in examples.iter().filter_map(|example| example.label.class()) {
+        counts[class as usize] += 1;
+    }
     counts
 }
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}: {}", self.file, described(&self.rows, self.in_test_file, self.unused))?;
+        let files = others(self.validation_file.is_some());
+        writeln!(f, "{}: {}", self.file, described(&self.rows, (self.elsewhere, files), self.unused))?;
+        if let Some((file, rows, tested)) = &self.validation_file {
+            writeln!(f, "{file}: {}", described(rows, (*tested, others(false)), 0))?;
+        }
         if let Some((file, rows)) = &self.test_file {
-            writeln!(f, "{file}: {}", described(rows, 0, 0))?;
+            writeln!(f, "{file}: {}", described(rows, (0, ""), 0))?;
+        }
+        for ((name, _), numbers) in Self::PARTS.iter().zip(&self.numbers) {
+            writeln!(f, "{name}: {numbers}")?;
+        }
+        if !self.numbers.is_empty() {
+            return Ok(());
         }
         let named = self.classes.iter().map(|class| class.label.as_str());
         for (name, count) in Self::PARTS {
@@ -122,13 +179,18 @@ impl fmt::Display for Summary {
     }
 }
 
-fn described(rows: &RowCounts, in_test_file: usize, unused: usize) -> String {
+/// Where rows stand that are left out.
+pub(super) fn others(validation_file: bool) -> &'static str {
+    if validation_file { "in the other files too" } else { "in the test file too" }
+}
+
+fn described(rows: &RowCounts, (elsewhere, files): (usize, &str), unused: usize) -> String {
     let reasons = [
         (rows.unusable, "unusable"),
         (rows.filtered, "filtered out"),
         (rows.duplicates, "duplicates"),
         (rows.conflicting, "with conflicting labels"),
-        (in_test_file, "in the test file too"),
+        (elsewhere, files),
         (unused, "not needed"),
     ];
     let left_out: usize = reasons.iter().map(|(count, _)| count).sum();

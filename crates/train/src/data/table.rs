@@ -16,12 +16,33 @@ pub struct Table {
     pub columns: Vec<String>,
     /// The rows, in the file's order.
     pub rows: Vec<Row>,
+    /// The files, if there are several.
+    pub(super) files: Files,
+}
+
+/// Which of several files a line is in. Lines are counted through all of them, so that no two rows share one.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Files {
+    /// The lines before each file, and its name.
+    starts: Vec<(usize, String)>,
+}
+
+impl Files {
+    pub(super) fn push(&mut self, before: usize, name: String) {
+        self.starts.push((before, name));
+    }
+
+    /// The file of a line and the line's number there, from 1; nothing where there is one file.
+    pub(super) fn place(&self, line: usize) -> Option<(&str, usize)> {
+        let (before, name) = self.starts.iter().rfind(|(before, _)| *before < line)?;
+        Some((name, line - before))
+    }
 }
 
 /// A row of a [`Table`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Row {
-    /// The line of the file where the row begins, from 1.
+    /// The line of the file where the row begins, from 1; counted through all files, if there are several.
     pub line: usize,
     /// (column, text). Only what is there: in JSON every row may have keys of its own, and one slot for each
     /// column in each row would let a small file fill the memory.
@@ -31,6 +52,13 @@ pub struct Row {
 impl Row {
     pub(super) fn new(line: usize, cells: Vec<(usize, String)>) -> Self {
         Self { line, cells }
+    }
+
+    /// The row below so many lines of other files, with its columns at other places.
+    pub(super) fn moved(mut self, lines: usize, places: &[usize]) -> Self {
+        self.line += lines;
+        self.cells.iter_mut().for_each(|(column, _)| *column = places[*column]);
+        self
     }
 
     /// The text in a column, given by its place in [`Table::columns`]; nothing if the row has none.
@@ -50,6 +78,11 @@ impl Table {
             asked: shown(name),
             columns: self.listed_columns(),
         })
+    }
+
+    /// Where there are several files: the one that a row's line is in, and the line's number there, from 1.
+    pub fn place(&self, line: usize) -> Option<(&str, usize)> {
+        self.files.place(line)
     }
 
     pub(super) fn listed_columns(&self) -> String {

@@ -8,6 +8,7 @@ pub(super) const FORMAT: Format = Format {
     name: "tsv",
     extensions: &["tsv", "tab"],
     about: "tab-separated values; the first line names the columns",
+    fixed: true,
     read: Reader::Text(|input, builder| csv::read(input, builder, b'\t')),
 };
 

@@ -15,14 +15,14 @@ use std::path::Path;
 pub fn write_csv(path: &Path, examples: &[Example], labels: &Labels) -> Result<()> {
     let pairs = examples.iter().any(|example| example.pair.is_some());
     atomic_write(path, |writer| {
-        let fields = |text, pair, label| -> Vec<&str> {
+        fn fields<'a>(pairs: bool, text: &'a str, pair: &'a str, label: &'a str) -> Vec<&'a str> {
             if pairs { vec![text, pair, label] } else { vec![text, label] }
-        };
-        write_csv_record(writer, &fields("text", "text_pair", "label"))?;
+        }
+        write_csv_record(writer, &fields(pairs, "text", "text_pair", "label"))?;
         for Example { text, pair, label, .. } in examples {
-            let unnamed = || io::Error::other(format!("class {label} has no name"));
-            let name = labels.names.get(*label as usize).ok_or_else(unnamed)?;
-            write_csv_record(writer, &fields(text, pair.as_deref().unwrap_or_default(), name))?;
+            let unnamed = || io::Error::other(format!("class {label:?} has no name"));
+            let label = label.written(&labels.names).ok_or_else(unnamed)?;
+            write_csv_record(writer, &fields(pairs, text, pair.as_deref().unwrap_or_default(), &label))?;
         }
         Ok(())
     })?;
@@ -82,7 +82,7 @@ mod tests {
         let example = |pair: Option<&str>| Example {
             text: "a\nb".into(),
             pair: pair.map(str::to_owned),
-            label: 1,
+            label: 1.into(),
             line: 2,
         };
         write_csv(&path, &[example(None)], &labels).unwrap();

@@ -1,6 +1,7 @@
 //! Every classifier on features, on a tiny model: fitted, saved and read again.
 
 use super::*;
+use crate::Metrics;
 use crate::checkpoint::{About, load, resume, save};
 use offshoot_core::Device;
 use offshoot_models::weights::{Pickles, Tensors};
@@ -21,7 +22,7 @@ fn rows(n: usize, seed: u64) -> Vec<Row> {
         let mut ids = vec![2];
         ids.extend((0..6).map(|t| if t % 2 == 0 { 10 + label } else { 20 + rng.below(10) as u32 }));
         ids.push(3);
-        Row { types: vec![0; ids.len()], ids, label, line: i as u64, truncated: false }
+        Row { types: vec![0; ids.len()], ids, label: label.into(), line: i as u64, truncated: false }
     };
     (0..n).map(row).collect()
 }
@@ -55,7 +56,15 @@ fn methods() -> Vec<MethodConfig> {
 
 fn fitted(model: &Model, method: &MethodConfig, seed: u64) -> (Classifier, Outcome) {
     let rows = rows(90, 1);
-    let labelled = Labelled { rows: &rows, classes: 3, states: None, tokens: 256, seed, xgboost: &xgboost() };
+    let labelled = Labelled {
+        rows: &rows,
+        objective: 3.into(),
+        weights: &[],
+        states: None,
+        tokens: 256,
+        seed,
+        xgboost: &xgboost(),
+    };
     fit_features(model, method, &labelled, |_| {}).unwrap()
 }
 
@@ -83,7 +92,7 @@ fn each_tells_new_rows_apart_and_says_what_it_is() {
         let name = method.info().name;
         let (classifier, outcome) = fitted(&model, &method, 1);
         let new = rows(60, 2);
-        let labels: Vec<u32> = new.iter().map(|row| row.label).collect();
+        let labels: Vec<u32> = new.iter().filter_map(|row| row.label.class()).collect();
         let metrics = Metrics::of(&classifier.evaluate(&new, 256, |_| {}).unwrap(), &labels);
         assert!(metrics.accuracy > 0.9, "{name}: {metrics:?}");
         assert!(outcome.final_loss.is_finite() && outcome.tokens == 90 * 8, "{name}: {outcome:?}");
@@ -139,7 +148,15 @@ fn states_that_are_shared_change_nothing() {
     let rows = rows(60, 1);
     let states = States::new(crate::Limits { memory: 1 << 24, total: 1 << 24, folder: None }, true);
     let fit = |states| {
-        let labelled = Labelled { rows: &rows, classes: 3, states, tokens: 256, seed: 1, xgboost: &[] };
+        let labelled = Labelled {
+            rows: &rows,
+            objective: 3.into(),
+            weights: &[],
+            states,
+            tokens: 256,
+            seed: 1,
+            xgboost: &[],
+        };
         fit_features(&model, &methods()[3], &labelled, |_| {}).unwrap().0.fitted
     };
     let alone = fit(None);
@@ -225,5 +242,52 @@ fn a_file_that_leads_nowhere_is_refused() {
     for (name, change) in cases {
         let refusal = altered(&knn, name, change).unwrap_err().to_string();
         assert!(refusal.contains("neighbours"), "{name}: {refusal}");
+    }
+}
+
+/// Labels are the share of a row's tokens that are one of two, in a unit of its own.
+fn numbered(n: usize, seed: u64) -> Vec<Row> {
+    let mut rng = Rng::new(seed);
+    let row = |i: usize| {
+        let ids: Vec<u32> = (0..8).map(|_| 20 + 30 * rng.below(2) as u32).collect();
+        let share = ids.iter().filter(|id| **id == 20).count() as f64 / 8.0;
+        let label = (1900.0 + 200.0 * share).into();
+        Row { types: vec![0; ids.len()], ids, label, line: i as u64, truncated: false }
+    };
+    (0..n).map(row).collect()
+}
+
+#[test]
+fn numbers_are_fitted_in_their_own_unit_and_others_are_refused() {
+    let (model, rows, new) = (model(), numbered(120, 1), numbered(60, 2));
+    let fit = |method: &MethodConfig| {
+        let objective = Objective::Number;
+        let labelled = Labelled {
+            rows: &rows,
+            objective,
+            weights: &[],
+            states: None,
+            tokens: 256,
+            seed: 1,
+            xgboost: &[],
+        };
+        fit_features(&model, method, &labelled, |_| {})
+    };
+    for method in &methods()[..2] {
+        let (classifier, outcome) = fit(method).unwrap();
+        let outputs = classifier.evaluate(&new, 256, |_| {}).unwrap();
+        let score = Objective::Number.score(&outputs, new.iter().map(|row| &row.label));
+        // The labels' variance is about 35².
+        let (name, error) = (method.info().name, score.loss());
+        assert!(error < 120.0 && outcome.final_loss < 120.0, "{name}: {error} {}", outcome.final_loss);
+        let folder = tempdir().unwrap();
+        let about = About { model_name: "some/model", labels: &[], recipe: json!({}) };
+        save(folder.path(), &classifier, &model, about).unwrap();
+        let again = load(folder.path(), &model, Pickles::Refuse).unwrap().classifier;
+        assert_eq!(again.evaluate(&new, 256, |_| {}).unwrap(), outputs, "{name}");
+    }
+    for method in &methods()[2..] {
+        let refused = fit(method).err().unwrap().to_string();
+        assert!(refused.contains(method.info().name) && refused.contains("lora"), "{refused}");
     }
 }

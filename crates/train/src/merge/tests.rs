@@ -44,7 +44,7 @@ fn logits(trained: &Trained) -> Vec<f32> {
         Trained::Classifier(classifier, _) => {
             let row = |ids: &[u32]| {
                 let types = vec![0; ids.len()];
-                Row { ids: ids.to_vec(), types, label: 0, line: 0, truncated: false }
+                Row { ids: ids.to_vec(), types, label: 0.into(), line: 0, truncated: false }
             };
             classifier.evaluate(&texts.map(row), 64, |_| ()).unwrap().concat()
         }

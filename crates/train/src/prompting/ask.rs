@@ -90,7 +90,7 @@ impl<'a> Asker<'a> {
     pub(crate) fn metrics(&self, examples: &[Example], shown: &[Vec<Demonstration>]) -> Result<Metrics> {
         let texts: Vec<String> = examples.iter().map(text_of).collect();
         let logits = self.logits(&texts, shown)?;
-        let labels: Vec<u32> = examples.iter().map(|example| example.label).collect();
+        let labels: Vec<u32> = examples.iter().filter_map(|example| example.label.class()).collect();
         Ok(Metrics::of(&logits, &labels))
     }
 }

@@ -12,17 +12,18 @@ const MOST_TOKENS: usize = 512;
 
 /// A labelled row as it is shown.
 pub(super) fn shown(prompt: &Prompt, example: &Example) -> Demonstration {
-    let answer = prompt.words.get(example.label as usize).cloned().unwrap_or_default();
+    let word = example.label.class().and_then(|class| prompt.words.get(class as usize));
+    let answer = word.cloned().unwrap_or_default();
     Demonstration { text: text_of(example), answer }
 }
 
 /// Rows drawn at random, `count` of them or all there are: in turn one of each class that has any left. Their
 /// order is random.
 pub(super) fn drawn(rows: &[Example], count: usize, rng: &mut Rng) -> Vec<usize> {
-    let classes = rows.iter().map(|row| row.label as usize + 1).max().unwrap_or(0);
+    let classes = rows.iter().map(|row| row.label.stratum() + 1).max().unwrap_or(0);
     let mut queues = vec![Vec::new(); classes];
     for row in rng.permutation(rows.len()) {
-        queues[rows[row].label as usize].push(row);
+        queues[rows[row].label.stratum()].push(row);
     }
     let mut drawn = Vec::new();
     let order = rng.permutation(classes);
@@ -79,7 +80,7 @@ impl Embedder<'_> {
             // An empty text may have no token, and a row must have one.
             let ids = if encoded.ids.is_empty() { vec![0] } else { encoded.ids };
             let types = vec![0; ids.len()];
-            rows.push(Row { ids, types, label: 0, line: 0, truncated: encoded.truncated });
+            rows.push(Row { ids, types, label: 0.into(), line: 0, truncated: encoded.truncated });
         }
         let (mut units, none) = (vec![Vec::new(); rows.len()], Params::new());
         for indices in bucketed(&rows, self.tokens) {

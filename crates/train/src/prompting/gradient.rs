@@ -26,7 +26,7 @@ pub(super) fn trigger_gradient(asker: &Asker<'_>, ids: &[u32], rows: &[Example])
         let prompt = asker.tokens(&[], text)?;
         let scores: Vec<f32> = scores.into_iter().map(|score| score as f32).collect();
         for (class, p) in softmax(&scores).into_iter().enumerate() {
-            let own = if example.label as usize == class { 1.0 } else { 0.0 };
+            let own = if example.label.class() == Some(class as u32) { 1.0 } else { 0.0 };
             let weight = (own - p) / (asker.answers[class].len() * rows.len()) as f64;
             slope.add(&prompt, &asker.answers[class], weight)?;
             of_empty[class] -= weight;
@@ -101,7 +101,8 @@ mod tests {
         let one = |example: &Example| {
             let scores: Vec<f64> =
                 likelihoods(&example.text).iter().zip(&empty).map(|(a, b)| a - b).collect();
-            scores.iter().map(|score| score.exp()).sum::<f64>().ln() - scores[example.label as usize]
+            scores.iter().map(|score| score.exp()).sum::<f64>().ln()
+                - scores[example.label.class().unwrap() as usize]
         };
         rows.iter().map(one).sum::<f64>() / rows.len() as f64
     }

@@ -8,7 +8,8 @@ use crate::checkpoint::{About, load, resume, save};
 use crate::data::Example;
 use crate::run::Prepared;
 use crate::{
-    Classifier, CompareSettings, DataRecipe, ModelRecipe, Recipe, RunReport, TrainSettings, prepare,
+    Classifier, CompareSettings, DataRecipe, ModelRecipe, Recipe, RunReport, TrackSettings, TrainSettings,
+    deal, prepare,
 };
 use offshoot_core::{Batch, Mode, NoAdapter, Params, Pass, Rng, forward};
 use offshoot_methods::MethodConfig;
@@ -64,9 +65,10 @@ pub(super) fn prepared(family: &str) -> Prepared {
         data: DataRecipe::new(&data),
         train: TrainSettings::default(),
         compare: CompareSettings::default(),
+        track: TrackSettings::default(),
         methods: Vec::new(),
     };
-    prepare(&recipe, folder.path(), Instant::now()).unwrap().0
+    prepare(&recipe, deal(&recipe).unwrap(), folder.path(), Instant::now()).unwrap().0
 }
 
 pub(super) fn prompt(prepared: &Prepared, template: &str, calibrate: bool) -> Prompt {
@@ -185,7 +187,7 @@ fn what_is_too_long_loses_examples_then_its_middle() {
 
 #[test]
 fn drawn_examples_are_balanced_and_follow_the_seed() {
-    let row = |label| Example { text: String::new(), pair: None, label, line: 1 };
+    let row = |label: u32| Example { text: String::new(), pair: None, label: label.into(), line: 1 };
     let rows: Vec<Example> = (0..30).map(|i| row(u32::from(i >= 27))).collect();
     let ones = |drawn: &[usize]| drawn.iter().filter(|&&row| row >= 27).count();
     let draw = |count, seed| examples::drawn(&rows, count, &mut Rng::new(seed));

@@ -8,7 +8,8 @@ use crate::data::instruct::{Content, LmExample, LmLoadOptions, write_jsonl};
 use crate::instruct::{LmEncoder, LmRow};
 use crate::lm_run::{LmPrepared, prepare_lm};
 use crate::{
-    CompareSettings, DataRecipe, LanguageModel, ModelRecipe, Recipe, RunReport, Score, TrainSettings,
+    CompareSettings, DataRecipe, LanguageModel, ModelRecipe, Recipe, RunReport, Score, TrackSettings,
+    TrainSettings,
 };
 use offshoot_core::{Batch, Mode, Pass, Rng};
 use offshoot_methods::MethodConfig;
@@ -93,6 +94,7 @@ fn prepared(family: &str, template: Option<&str>, rows: &[LmExample], max_length
         data,
         train: TrainSettings::default(),
         compare: CompareSettings::default(),
+        track: TrackSettings::default(),
         methods: Vec::new(),
     };
     prepare_lm(&recipe, folder.path(), Instant::now()).unwrap().0
@@ -161,7 +163,7 @@ fn a_k_shot_loss_is_that_of_one_long_conversation() {
         Some(metrics),
         prepared.untuned(&TrainSettings::default()).unwrap().map(|score| match score {
             Score::Text(metrics) => metrics,
-            Score::Classes(_) => panic!("a language model has a loss"),
+            Score::Classes(_) | Score::Numbers(_) => panic!("a language model has a loss"),
         })
     );
 }

@@ -2,16 +2,12 @@
 
 use super::bootstrap::{Difference, difference};
 use super::gain::Gain;
+use super::look::{Shown, to_look_at};
 use super::recommend::recommend;
 use super::{Answers, RunReport};
-use crate::Metrics;
 use crate::data::Example;
+use crate::{Measure, Metrics};
 use serde::{Deserialize, Serialize};
-
-/// Rows of each kind that a person is shown.
-const SHOWN: usize = 12;
-/// Characters of their texts.
-const TEXT: usize = 400;
 
 /// A comparison.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -27,10 +23,13 @@ pub struct Comparison {
     /// What counting words gives, with no model at all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub naive_bayes: Option<Metrics>,
-    /// How far each method is from the most accurate one.
+    /// The mean squared error of the mean of the training labels, where labels are numbers: the floor.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mean_baseline: Option<f64>,
+    /// How far each method is from the best one.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub differences: Vec<Difference>,
-    /// The test rows to whose own class the methods gave the least, the hardest first.
+    /// The test rows from whose labels the methods were farthest, the hardest first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub hardest: Vec<Shown>,
     /// The test rows that the methods answer most differently.
@@ -57,20 +56,6 @@ pub struct Comparison {
     pub broken: Option<String>,
 }
 
-/// A test row with what the methods said of it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Shown {
-    /// Its line in the file.
-    pub line: usize,
-    /// Its text, cut.
-    pub text: String,
-    /// Its class.
-    pub label: u32,
-    /// The class that each method chose, with the method.
-    pub answers: Vec<(String, u32)>,
-}
-
 /// What a comparison is judged by.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Judged<'a> {
@@ -78,18 +63,28 @@ pub struct Judged<'a> {
     pub rows: usize,
     /// The names of the classes, where there are classes.
     pub labels: &'a [String],
-    /// The test rows, where there are classes.
+    /// The test rows, where there is one answer for each.
     pub test: &'a [Example],
     /// Share of the most frequent class.
     pub majority: Option<f64>,
     /// What counting words gives.
     pub naive_bayes: Option<Metrics>,
+    /// The mean squared error of the mean of the training labels, where labels are numbers.
+    pub mean: Option<f64>,
+}
+
+impl Judged<'_> {
+    /// The floor that a method which has learnt anything is above, in what methods are ranked by.
+    pub(super) fn floor(&self) -> Option<(Measure, f64)> {
+        let mean = self.mean.map(|mse| (Measure::Mse, mse));
+        mean.or(self.majority.map(|share| (Measure::Accuracy, share)))
+    }
 }
 
 impl Comparison {
     /// Puts rows together and recommends a method: the one with the fewest trained values, and of these the
     /// fastest, that is not really worse than the best. Where rows were answered one by one, a paired bootstrap
-    /// says which are; else one standard error of the best accuracy does.
+    /// says which are; else, for accuracies, one standard error of the best does.
     pub fn new(rows: Vec<RunReport>, judged: Judged<'_>) -> Self {
         let differences = differences(&rows);
         let (recommended, reason) = recommend(&rows, &differences, &judged);
@@ -99,6 +94,7 @@ impl Comparison {
             labels: judged.labels.to_vec(),
             majority_baseline: judged.majority,
             naive_bayes: judged.naive_bayes,
+            mean_baseline: judged.mean,
             differences,
             hardest,
             disputed,
@@ -112,10 +108,25 @@ impl Comparison {
         }
     }
 
-    /// Whether methods are measured by an accuracy.
-    pub fn has_classes(&self) -> bool {
-        let accuracy = |row: &RunReport| row.test.or(row.validation).and_then(|score| score.accuracy());
-        self.majority_baseline.is_some() || self.rows.iter().any(|row| accuracy(row).is_some())
+    /// What methods are ranked by.
+    pub fn measure(&self) -> Measure {
+        self.measures()[0]
+    }
+
+    /// The two measures that a table shows, that which methods are ranked by first.
+    pub fn measures(&self) -> [Measure; 2] {
+        let all = self.rows.iter().find_map(RunReport::score).map(|score| score.measures());
+        match (all.as_deref(), self.mean_baseline, self.majority_baseline) {
+            (Some([first, second, ..]), ..) => [first.0, second.0],
+            (_, Some(_), _) => [Measure::Mse, Measure::Pearson],
+            (_, _, Some(_)) => [Measure::Accuracy, Measure::MacroF1],
+            _ => [Measure::Loss, Measure::Perplexity],
+        }
+    }
+
+    /// Whether methods are compared row by row.
+    pub fn by_rows(&self) -> bool {
+        self.measure() != Measure::Loss
     }
 
     /// Several comparisons as one; of one, itself. Methods are told apart by the names that they have by now.
@@ -125,11 +136,12 @@ impl Comparison {
         }
         let majority = shared(&parts, |part| part.majority_baseline);
         let naive_bayes = shared(&parts, |part| part.naive_bayes);
+        let mean = shared(&parts, |part| part.mean_baseline);
         let rows: Vec<RunReport> = parts.into_iter().flat_map(|part| part.rows).collect();
         let labels =
             rows.iter().find(|row| !row.labels.is_empty()).map(|row| row.labels.clone()).unwrap_or_default();
         let tested = rows.iter().map(|row| row.test_rows).max().unwrap_or(0);
-        Self::new(rows, Judged { rows: tested, labels: &labels, majority, naive_bayes, test: &[] })
+        Self::new(rows, Judged { rows: tested, labels: &labels, majority, naive_bayes, mean, test: &[] })
     }
 }
 
@@ -144,31 +156,35 @@ pub(super) struct Known<'a> {
     pub(super) method: &'a str,
     /// A hash of the rows.
     pub(super) rows: &'a str,
-    /// The share of its runs that were right.
-    pub(super) right: Vec<f64>,
+    /// What methods are ranked by.
+    pub(super) measure: Measure,
+    /// Each row's part of it, in the mean over the runs.
+    pub(super) ranked: Vec<f64>,
 }
 
 impl<'a> Known<'a> {
     pub(super) fn of(row: &'a RunReport) -> Option<Self> {
         let answers: Vec<&Answers> = row.runs().iter().filter_map(|run| run.answers.as_ref()).collect();
-        let (rows, labels) = answers.first().map(|a| (a.rows.as_str(), a.labels.as_slice()))?;
-        let alike = |a: &&Answers| a.rows == rows && a.labels == labels && a.classes.len() == labels.len();
+        let (rows, labels) = answers.first().map(|a| (a.rows.as_str(), a.labels()))?;
+        let alike = |a: &&Answers| a.rows == rows && a.labels() == labels && a.count().is_some();
         if labels.is_empty() || !answers.iter().all(alike) {
             return None;
         }
-        let share = |(at, &label): (usize, &u32)| {
-            answers.iter().filter(|a| a.classes[at] == label).count() as f64 / answers.len() as f64
-        };
-        let right = labels.iter().enumerate().map(share).collect();
-        Some(Self { method: &row.method, rows, right })
+        let (runs, measure) = (answers.len() as f64, answers[0].ranked().0);
+        let mut ranked = vec![0.0; labels.len()];
+        for own in answers.iter().map(|answers| answers.ranked().1) {
+            ranked.iter_mut().zip(own).for_each(|(sum, own)| *sum += own / runs);
+        }
+        Some(Self { method: &row.method, rows, measure, ranked })
     }
 
+    /// How good it is on all rows: the larger the better.
     fn sum(&self) -> f64 {
-        self.right.iter().sum()
+        self.measure.upwards(self.ranked.iter().sum())
     }
 }
 
-/// Each method against the most accurate one, of those that answered the rows that most of them answered.
+/// Each method against the best one, of those that answered the rows that most of them answered.
 fn differences(rows: &[RunReport]) -> Vec<Difference> {
     let mut known: Vec<Known<'_>> = rows.iter().filter_map(Known::of).collect();
     let shared = |rows: &str| known.iter().filter(|other| other.rows == rows).count();
@@ -178,56 +194,17 @@ fn differences(rows: &[RunReport]) -> Vec<Difference> {
     known.retain(|one| one.rows == rows);
     let Some(best) = known.iter().max_by(|a, b| a.sum().total_cmp(&b.sum())) else { return Vec::new() };
     let others = known.iter().filter(|other| other.method != best.method);
-    others.map(|other| difference((other.method, &other.right), (best.method, &best.right))).collect()
-}
-
-/// The hardest rows and the most disputed ones, by the first run of each method.
-fn to_look_at(rows: &[RunReport], test: &[Example]) -> (Vec<Shown>, Vec<Shown>) {
-    let known: Vec<(&str, &Answers)> = rows
-        .iter()
-        .filter_map(|row| Some((row.method.as_str(), row.runs().first()?.answers.as_ref()?)))
-        .filter(|(_, answers)| answers.classes.len() == test.len() && answers.right.len() == test.len())
-        .collect();
-    if known.is_empty() {
-        return (Vec::new(), Vec::new());
-    }
-    let easy = |row: usize| known.iter().map(|(_, a)| f64::from(a.right[row])).sum::<f64>();
-    // The fewer share the commonest answer, the more it is disputed; equals are told apart by how hard they are.
-    let agreed = |row: usize| {
-        let same = |class| known.iter().filter(|(_, a)| a.classes[row] == class).count();
-        let most = known.iter().map(|(_, a)| same(a.classes[row])).max().unwrap_or(0);
-        most as f64 + easy(row) / (2 * known.len()) as f64
-    };
-    let shown = |row: usize| Shown {
-        line: test[row].line,
-        text: cut(&test[row]),
-        label: test[row].label,
-        answers: known.iter().map(|(method, a)| ((*method).to_owned(), a.classes[row])).collect(),
-    };
-    let lowest = |by: &dyn Fn(usize) -> f64| {
-        let mut ranked: Vec<(f64, usize)> = (0..test.len()).map(|row| (by(row), row)).collect();
-        ranked.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-        ranked.into_iter().take(SHOWN).map(|(_, row)| shown(row)).collect()
-    };
-    (lowest(&easy), if known.len() > 1 { lowest(&agreed) } else { Vec::new() })
-}
-
-/// The beginning of a text.
-fn cut(row: &Example) -> String {
-    let text = match &row.pair {
-        Some(pair) => format!("{} / {pair}", row.text),
-        None => row.text.clone(),
-    };
-    match text.char_indices().nth(TEXT) {
-        Some((end, _)) => format!("{}…", text[..end].trim_end()),
-        None => text,
-    }
+    others
+        .filter(|other| other.measure == best.measure)
+        .map(|other| difference(best.measure, (other.method, &other.ranked), (best.method, &best.ranked)))
+        .collect()
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
-    use crate::Score;
+    use crate::report::Answered;
+    use crate::{NumberMetrics, Score};
 
     fn row(method: &str, accuracy: f64, parameters: usize, seconds: f64) -> RunReport {
         RunReport {
@@ -268,21 +245,32 @@ mod tests {
         assert_eq!(compared(vec![failed], 100).recommended, None);
     }
 
-    fn test_rows(count: usize) -> Vec<Example> {
-        let row = |line| Example { text: format!("text {line}"), pair: None, label: line as u32 % 2, line };
+    pub(in crate::report) fn test_rows(count: usize) -> Vec<Example> {
+        let row = |line| Example {
+            text: format!("text {line}"),
+            pair: None,
+            label: (line as u32 % 2).into(),
+            line,
+        };
         (0..count).map(row).collect()
     }
 
     /// A method that is wrong in these rows, in each of its runs.
-    fn answered(method: &str, parameters: usize, test: &[Example], wrong: &[usize]) -> RunReport {
+    pub(in crate::report) fn answered(
+        method: &str,
+        parameters: usize,
+        test: &[Example],
+        wrong: &[usize],
+    ) -> RunReport {
         let run = |seed| {
             let right = |row: usize| !wrong.contains(&row);
-            let answers = Answers {
-                rows: test.len().to_string(),
-                labels: test.iter().map(|row| row.label).collect(),
-                classes: (0..test.len()).map(|row| test[row].label ^ u32::from(!right(row))).collect(),
+            let class = |row: usize| test[row].label.class().unwrap();
+            let said = Answered::Classes {
+                labels: (0..test.len()).map(class).collect(),
+                classes: (0..test.len()).map(|row| class(row) ^ u32::from(!right(row))).collect(),
                 right: (0..test.len()).map(|row| if right(row) { 0.9 } else { 0.2 }).collect(),
             };
+            let answers = Answers { rows: test.len().to_string(), said };
             let accuracy = 1.0 - wrong.len() as f64 / test.len() as f64;
             RunReport { seed: Some(seed), answers: Some(answers), ..row(method, accuracy, parameters, 1.0) }
         };
@@ -308,6 +296,63 @@ mod tests {
         assert!(comparison.reason.contains("not really worse than the best (full, 90.0 %"));
     }
 
+    /// A method whose answers are off by so much, upwards and downwards in turn.
+    pub(in crate::report) fn numbered(
+        method: &str,
+        parameters: usize,
+        test: &[Example],
+        off: impl Fn(usize) -> f64,
+    ) -> RunReport {
+        let wanted: Vec<f64> = test.iter().filter_map(|row| row.label.number()).collect();
+        let sign = |row: usize| if row.is_multiple_of(2) { 1.0 } else { -1.0 };
+        let numbers: Vec<f64> = (0..wanted.len()).map(|row| wanted[row] + sign(row) * off(row)).collect();
+        let score = Score::Numbers(NumberMetrics::of(&numbers, &wanted));
+        RunReport {
+            test: Some(score),
+            answers: Some(Answers::of_numbers(&numbers, &wanted, "rows".into())),
+            ..row(method, 0.0, parameters, 1.0)
+        }
+    }
+
+    pub(in crate::report) fn numbers(count: usize) -> Vec<Example> {
+        let row = |line| Example {
+            text: format!("text {line}"),
+            pair: None,
+            label: f64::from(line as u32 % 7).into(),
+            line,
+        };
+        (0..count).map(row).collect()
+    }
+
+    #[test]
+    fn numbers_are_ranked_by_their_squared_error() {
+        let test = numbers(200);
+        let rows = vec![
+            numbered("full", 900, &test, |row| 0.2 + 0.1 * (row % 3) as f64),
+            numbered("lora", 10, &test, |row| 0.2 + 0.1 * ((row + 1) % 3) as f64 + 0.001),
+            numbered("head", 1, &test, |_| 1.5),
+        ];
+        let judged = Judged { rows: 200, test: &test, mean: Some(4.0), ..Judged::default() };
+        let comparison = Comparison::new(rows, judged);
+        assert_eq!(comparison.measures(), [Measure::Mse, Measure::Pearson]);
+        let real: Vec<(&str, bool)> =
+            comparison.differences.iter().map(|d| (d.method.as_str(), d.is_real())).collect();
+        assert_eq!(real, [("lora", false), ("head", true)], "{:?}", comparison.differences);
+        let head = &comparison.differences[1];
+        // By hand: 2.25 less the mean of 0.04, 0.09 and 0.16 over 67, 67 and 66 rows.
+        let expected = 2.25 - (67.0 * 0.04 + 67.0 * 0.09 + 66.0 * 0.16) / 200.0;
+        assert!((head.difference - expected).abs() < 1e-9 && head.low > 2.1 && head.high < 2.2, "{head:?}");
+        assert_eq!(comparison.recommended.as_deref(), Some("lora"));
+        let reason = &comparison.reason;
+        assert!(
+            reason.contains("an MSE of 0.09") && reason.contains("not really worse than the best (full"),
+            "{reason}"
+        );
+        let beaten = Judged { rows: 200, test: &test, mean: Some(0.01), ..Judged::default() };
+        let reason = Comparison::new(vec![numbered("head", 1, &test, |_| 1.5)], beaten).reason;
+        assert!(reason.ends_with("no method is better than the mean label: look at the data"), "{reason}");
+    }
+
     #[test]
     fn comparisons_on_the_same_rows_become_one() {
         let test = test_rows(200);
@@ -323,23 +368,5 @@ mod tests {
         let compared: Vec<&str> = merged.differences.iter().map(|d| d.method.as_str()).collect();
         assert_eq!((merged.rows.len(), compared), (3, vec!["b"]));
         assert_eq!(merged.recommended.as_deref(), Some("a"), "c is more accurate, on easier rows");
-    }
-
-    #[test]
-    fn the_rows_to_look_at_are_those_that_are_missed_and_those_that_are_disputed() {
-        let test = test_rows(40);
-        let rows = vec![
-            answered("a", 1, &test, &[3, 9]),
-            answered("b", 2, &test, &[3, 11]),
-            answered("c", 3, &test, &[3]),
-        ];
-        let comparison = Comparison::new(rows, Judged { rows: 40, test: &test, ..Judged::default() });
-        assert_eq!(comparison.hardest[0].line, 3);
-        assert_eq!(comparison.hardest.len(), SHOWN);
-        let disputed: Vec<usize> = comparison.disputed[..2].iter().map(|row| row.line).collect();
-        assert_eq!(disputed, [9, 11]);
-        assert_eq!(comparison.disputed[0].answers, [("a".into(), 0), ("b".into(), 1), ("c".into(), 1)]);
-        let long = Example { text: "ä".repeat(1000), pair: None, label: 0, line: 1 };
-        assert_eq!(cut(&long).chars().count(), TEXT + 1);
     }
 }

@@ -3,6 +3,7 @@
 use super::bootstrap::difference;
 use super::comparison::Known;
 use super::{Comparison, RunReport};
+use crate::Measure;
 use serde::{Deserialize, Serialize};
 
 /// How much better a method is on all training rows than on a part of them, on the same test rows.
@@ -15,8 +16,11 @@ pub struct Gain {
     pub from: usize,
     /// How many there are in all.
     pub to: usize,
-    /// The accuracy on all less that on the part.
-    pub accuracy: f64,
+    /// What methods are ranked by.
+    pub measure: Measure,
+    /// How much there is of it on all rows, less how much on the part.
+    #[serde(alias = "accuracy")]
+    pub difference: f64,
     /// The interval that holds 95 % of the draws of test rows.
     pub low: f64,
     /// Its upper end.
@@ -26,19 +30,20 @@ pub struct Gain {
 impl Gain {
     /// Whether it is really better: hardly any draw of rows has it as bad.
     pub fn is_real(&self) -> bool {
-        self.low > 0.0
+        if self.measure.falls() { self.high < 0.0 } else { self.low > 0.0 }
     }
 }
 
 /// What all rows bought a method over a part of them.
 pub(super) fn gain(whole: &RunReport, part: &RunReport) -> Option<Gain> {
     let (ours, theirs) = (Known::of(whole)?, Known::of(part)?);
-    let apart = difference((ours.method, &ours.right), (theirs.method, &theirs.right));
+    let apart = difference(ours.measure, (ours.method, &ours.ranked), (theirs.method, &theirs.ranked));
     (ours.rows == theirs.rows).then(|| Gain {
         method: whole.method.clone(),
         from: part.train_rows,
         to: whole.train_rows,
-        accuracy: apart.accuracy,
+        measure: apart.measure,
+        difference: apart.difference,
         low: apart.low,
         high: apart.high,
     })
@@ -48,11 +53,14 @@ impl Comparison {
     /// Whether more rows would help the recommended method, as far as what the last ones bought can tell.
     pub fn more_rows(&self) -> Option<String> {
         let gain = self.gains.iter().find(|gain| Some(&gain.method) == self.recommended.as_ref())?;
-        let points = |share: f64| format!("{:+.1}", 100.0 * share);
-        let Gain { method, from, to, .. } = gain;
-        let (accuracy, low, high) = (points(gain.accuracy), points(gain.low), points(gain.high));
+        let signed = |difference| gain.measure.signed(difference);
+        let Gain { method, from, to, measure, .. } = gain;
+        let (difference, low, high) = (signed(gain.difference), signed(gain.low), signed(gain.high));
+        let verb =
+            if measure.falls() { format!("changed its {} by", measure.name()) } else { "gained".into() };
+        let unit = measure.unit();
         let measured =
-            format!("from {from} to {to} rows {method} gained {accuracy} points ({low} to {high})");
+            format!("from {from} to {to} rows {method} {verb} {difference}{unit} ({low} to {high})");
         Some(match gain.is_real() {
             true => format!("{measured}, which is real: more rows like these are likely to help"),
             false => format!("{measured}, which may be chance: more rows like these may not help much"),
@@ -87,7 +95,7 @@ mod tests {
         let grows = compared([360, 300, 200]);
         let gain = &grows.gains[0];
         assert_eq!((gain.from, gain.to, gain.is_real()), (300, 1000, true));
-        assert!((gain.accuracy - 0.15).abs() < 1e-12 && gain.low < 0.15 && gain.high > 0.15, "{gain:?}");
+        assert!((gain.difference - 0.15).abs() < 1e-12 && gain.low < 0.15 && gain.high > 0.15, "{gain:?}");
         assert!(grows.more_rows().unwrap().ends_with("likely to help"));
         let flat = compared([301, 300, 200]);
         assert!(!flat.gains[0].is_real());

@@ -3,17 +3,21 @@
 mod answers;
 mod bootstrap;
 mod comparison;
+mod floors;
 mod gain;
+mod look;
 mod recommend;
 mod rounds;
 
-pub use answers::Answers;
+pub use answers::{Answered, Answers};
 pub use bootstrap::Difference;
-pub use comparison::{Comparison, Judged, Shown};
+pub use comparison::{Comparison, Judged};
+pub use floors::Floor;
 pub use gain::Gain;
+pub use look::Shown;
 
 use crate::trainer::{Outcome, TrainSettings};
-use crate::{MemoryPlan, Score, Shots, TextMetrics, Tuned};
+use crate::{Measure, MemoryPlan, Score, Shots, TextMetrics, Tuned};
 use offshoot_methods::MethodConfig;
 use offshoot_models::Task;
 use serde::{Deserialize, Serialize};
@@ -31,7 +35,7 @@ pub struct RunReport {
     pub method: String,
     /// The model as it was named.
     pub model: String,
-    /// `classification` or `language-model`.
+    /// `classification`, `regression` or `language-model`.
     pub task: Task,
     /// The type of frozen weights.
     pub dtype: String,
@@ -102,7 +106,7 @@ pub struct RunReport {
     pub validation: Option<Score>,
     /// Metrics on the test rows.
     pub test: Option<Score>,
-    /// What it said of each test row, where there are classes.
+    /// What it said of each test row, where there is one answer for each.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub answers: Option<Answers>,
     /// Of what a language model writes for test rows, where that was asked for.
@@ -133,6 +137,11 @@ pub struct Point {
 
 /// Points of a curve at most: more than are seen on a screen tell nothing.
 const POINTS: usize = 200;
+
+fn deviation(values: &[f64]) -> f64 {
+    let mean = values.iter().sum::<f64>() / values.len().max(1) as f64;
+    (values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / values.len().max(1) as f64).sqrt()
+}
 
 fn curve(losses: &[f64]) -> Vec<Point> {
     let span = losses.len().div_ceil(POINTS).max(1);
@@ -225,12 +234,33 @@ impl RunReport {
         if self.seeds.is_empty() { std::slice::from_ref(self) } else { &self.seeds }
     }
 
-    /// Half the distance between the best and the worst test accuracy over the seeds.
+    /// Half the distance between the best and the worst of the seeds on the test rows, in what methods are ranked by;
+    /// not of a language model.
     pub fn spread(&self) -> Option<f64> {
-        let accuracies: Vec<f64> = self.seeds.iter().filter_map(|r| r.test?.accuracy()).collect();
-        let largest = accuracies.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let smallest = accuracies.iter().copied().fold(f64::INFINITY, f64::min);
-        (accuracies.len() > 1).then_some((largest - smallest) / 2.0)
+        let ranked = |run: &RunReport| {
+            let (measure, value) = run.test?.ranked();
+            (measure != Measure::Loss).then_some(value)
+        };
+        let values: Vec<f64> = self.seeds.iter().filter_map(ranked).collect();
+        let largest = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let smallest = values.iter().copied().fold(f64::INFINITY, f64::min);
+        (values.len() > 1).then_some((largest - smallest) / 2.0)
+    }
+
+    /// What the table shows: the measures of the test rows, or of those for validation where nothing was tested.
+    pub fn score(&self) -> Option<Score> {
+        self.test.or(self.validation)
+    }
+
+    /// Half of the interval that holds the true value of what methods are ranked by 95 times in 100, as far as the test
+    /// rows leave it open; 0 where that is not known.
+    pub fn left_open(&self) -> f64 {
+        let deviation = match self.score().map(|score| score.ranked()) {
+            Some((Measure::Accuracy, share)) => (share * (1.0 - share)).sqrt(),
+            Some(_) => self.runs()[0].answers.as_ref().map_or(0.0, |answers| deviation(&answers.ranked().1)),
+            None => 0.0,
+        };
+        1.96 * deviation / (self.test_rows.max(1) as f64).sqrt()
     }
 
     /// The metrics that a choice rests on: those of the validation rows, else those of the test rows.

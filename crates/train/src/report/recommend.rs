@@ -2,7 +2,7 @@
 
 use super::bootstrap::Difference;
 use super::{Judged, RunReport};
-use crate::Score;
+use crate::{Measure, Score};
 
 /// Language models have no accuracy: the lowest loss is recommended.
 fn lowest_loss(rows: &[RunReport]) -> (Option<String>, String) {
@@ -21,11 +21,23 @@ fn lowest_loss(rows: &[RunReport]) -> (Option<String>, String) {
     }
 }
 
-/// A method that may be recommended: its accuracy, on which rows.
+/// A method that may be recommended: what it has of what methods are ranked by, on which rows.
 struct Candidate<'a> {
     row: &'a RunReport,
-    accuracy: f64,
+    measure: Measure,
+    value: f64,
     on: &'static str,
+}
+
+impl Candidate<'_> {
+    /// The larger the better.
+    fn rank(&self) -> f64 {
+        self.measure.upwards(self.value)
+    }
+
+    fn shown(&self) -> String {
+        shown(self.measure, self.value)
+    }
 }
 
 fn candidates<'a>(rows: &'a [RunReport], differences: &[Difference]) -> Vec<Candidate<'a>> {
@@ -42,7 +54,8 @@ fn candidates<'a>(rows: &'a [RunReport], differences: &[Difference]) -> Vec<Cand
     rows.iter()
         .filter_map(|row| {
             let (score, on) = score(row)?;
-            Some(Candidate { row, accuracy: score.accuracy()?, on })
+            let (measure, value) = score.ranked();
+            (measure != Measure::Loss).then_some(Candidate { row, measure, value, on })
         })
         .collect()
 }
@@ -55,36 +68,44 @@ pub(super) fn recommend(
 ) -> (Option<String>, String) {
     let candidates = candidates(rows, differences);
     let named = differences.first().map(|difference| difference.best.as_str());
-    let by_accuracy = || candidates.iter().max_by(|a, b| a.accuracy.total_cmp(&b.accuracy));
-    let Some(best) = candidates.iter().find(|c| Some(c.row.method.as_str()) == named).or_else(by_accuracy)
-    else {
+    let by_rank = || candidates.iter().max_by(|a, b| a.rank().total_cmp(&b.rank()));
+    let Some(best) = candidates.iter().find(|c| Some(c.row.method.as_str()) == named).or_else(by_rank) else {
         return lowest_loss(rows);
     };
-    let error = (best.accuracy * (1.0 - best.accuracy) / judged.rows.max(1) as f64).sqrt();
+    // Of a share alone is known how far chance takes it.
+    let share = if best.measure == Measure::Accuracy { best.value } else { 0.0 };
+    let error = (share * (1.0 - share) / judged.rows.max(1) as f64).sqrt();
     let as_good = |candidate: &&Candidate<'_>| match differences
         .iter()
         .find(|difference| difference.method == candidate.row.method)
     {
         Some(difference) => !difference.is_real(),
-        None => candidate.accuracy >= best.accuracy - error,
+        None => candidate.rank() >= best.rank() - error,
     };
     let cost = |candidate: &Candidate<'_>| (candidate.row.trainable_parameters, candidate.row.train_seconds);
     let cheaper = |a: &&Candidate<'_>, b: &&Candidate<'_>| {
         cost(a).partial_cmp(&cost(b)).unwrap_or(std::cmp::Ordering::Equal)
     };
-    let floor = judged.majority.unwrap_or(0.0);
+    let floor = judged.floor().filter(|(measure, _)| *measure == best.measure);
+    let floor = floor.map_or(f64::NEG_INFINITY, |(measure, value)| measure.upwards(value));
     // Few rows leave much open, but not that one should use what has learnt nothing.
-    let learnt = |candidate: &&Candidate<'_>| candidate.accuracy > floor;
+    let learnt = |candidate: &&Candidate<'_>| candidate.rank() > floor;
     let choice = candidates.iter().filter(as_good).filter(learnt).min_by(cheaper).unwrap_or(best);
     let difference = differences.iter().find(|difference| difference.method == choice.row.method);
-    let mut reason = reason(choice, best, difference, error);
-    if choice.accuracy <= floor {
-        reason.push_str("; but no method is above the majority class: look at the data");
-    } else if let Some(counted) = judged.naive_bayes.filter(|counted| choice.accuracy <= counted.accuracy) {
-        let counted = percent(counted.accuracy);
-        reason.push_str(&format!("; but counting words, without a model, is right in {counted}"));
+    let warning = warning(choice, floor, judged).unwrap_or_default();
+    (Some(choice.row.method.clone()), reason(choice, best, difference, error) + &warning)
+}
+
+/// What is to be said where something without a model is as good.
+fn warning(choice: &Candidate<'_>, floor: f64, judged: &Judged<'_>) -> Option<String> {
+    if choice.rank() <= floor {
+        let least =
+            if judged.mean.is_some() { "better than the mean label" } else { "above the majority class" };
+        return Some(format!("; but no method is {least}: look at the data"));
     }
-    (Some(choice.row.method.clone()), reason)
+    let counted = judged.naive_bayes.filter(|counted| choice.value <= counted.accuracy)?;
+    let counted = shown(Measure::Accuracy, counted.accuracy);
+    Some(format!("; but counting words, without a model, is right in {counted}"))
 }
 
 /// Why a method is recommended, in a sentence.
@@ -95,16 +116,17 @@ fn reason(
     error: f64,
 ) -> String {
     let share = choice.row.trainable_parameters as f64 / choice.row.total_parameters.max(1) as f64;
-    let found = format!("{} on the {} rows", percent(choice.accuracy), choice.on);
+    let found = format!("{} on the {} rows", choice.shown(), choice.on);
     let trained = format!("{} of the parameters trained", percent(share));
-    let the_best = format!("{}, {}", best.row.method, percent(best.accuracy));
+    let the_best = format!("{}, {}", best.row.method, best.shown());
     match difference {
         _ if choice.row.method == best.row.method => format!("{found}, the best, and {trained}"),
-        Some(difference) => format!(
-            "{found}, not really worse than the best ({the_best}; the difference is between {} and {} points, \
+        Some(Difference { measure, low, high, .. }) => format!(
+            "{found}, not really worse than the best ({the_best}; the difference is between {} and {}{}, \
              paired bootstrap), and {trained}, the fewest of those",
-            points(difference.low),
-            points(difference.high)
+            measure.signed(*low),
+            measure.signed(*high),
+            measure.unit()
         ),
         None => format!(
             "{found}, within one standard error ({}) of the best ({the_best}), and {trained}, the fewest of those",
@@ -113,9 +135,12 @@ fn reason(
     }
 }
 
-/// A difference of shares, with its sign.
-fn points(share: f64) -> String {
-    format!("{:+.1}", 100.0 * share)
+/// `77.3 %`, `an MSE of 0.4012`
+fn shown(measure: Measure, value: f64) -> String {
+    match measure {
+        Measure::Accuracy => percent(value),
+        _ => format!("an {} of {}", measure.name(), measure.shown(value)),
+    }
 }
 
 /// A share for people: with as many digits as tell it from zero.

@@ -1,10 +1,17 @@
 //! What a run tells, kept in files that other programs read while it runs: a line of JSON for every step and
-//! epoch, and event files of TensorBoard.
+//! epoch, and event files of TensorBoard. And, where that is wanted, told to an MLflow server.
 
+mod mlflow;
+mod scalars;
+mod settings;
 mod tensorboard;
 
+pub use mlflow::MlflowServer;
+pub use settings::{RunInfo, TrackSettings, Trackers};
+
 use crate::trainer::Event;
-use crate::{Result, Score, files};
+use crate::{Error, Result, RunReport, files};
+use scalars::Scalar;
 use serde_json::{Value, json};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
@@ -17,11 +24,12 @@ const LINES: &str = "log.jsonl";
 /// Whoever reads along sees everything up to so long ago.
 const FLUSHED: Duration = Duration::from_secs(2);
 
-/// The files of one run.
+/// Where one run is noted.
 pub struct Track {
     path: PathBuf,
     lines: BufWriter<File>,
     board: Option<EventFile>,
+    mlflow: Option<mlflow::Run>,
     begun: Instant,
     flushed: Instant,
     /// The last step, which an epoch's numbers belong to.
@@ -29,22 +37,25 @@ pub struct Track {
 }
 
 impl Track {
-    /// Opens the files in a folder, which is made. Those of a run before are gone on with if this one `resumes` it,
-    /// and else removed.
+    /// Opens the files in a folder, which is made, and begins the run on the server. Those of a run before are gone
+    /// on with if this one `resumes` it, and else removed.
     ///
     /// # Errors
-    /// If they cannot be written to.
-    pub fn open(folder: &Path, tensorboard: bool, resumes: bool) -> Result<Self> {
+    /// If the files cannot be written to, or the server does not take the run.
+    pub fn open(folder: &Path, trackers: &Trackers, info: &RunInfo, resumes: bool) -> Result<Self> {
         let path = folder.join(LINES);
-        let failed = |error: io::Error| files::Error { path: path.clone(), reason: error.to_string() };
+        let failed = |error: io::Error| cannot_write(&path, &error);
         fs::create_dir_all(folder).map_err(failed)?;
         if !resumes {
             remove(folder).map_err(failed)?;
         }
+        // First, so that nothing is left of what is refused.
+        let begin = |experiment: &mlflow::Experiment| experiment.begin(folder, info, resumes);
+        let mlflow = trackers.mlflow.as_ref().map(begin).transpose()?;
         let file = OpenOptions::new().append(true).create(true).open(&path).map_err(failed)?;
-        let board = tensorboard.then(|| EventFile::create(folder)).transpose().map_err(failed)?;
-        let now = Instant::now();
-        Ok(Self { path: path.clone(), lines: BufWriter::new(file), board, begun: now, flushed: now, step: 0 })
+        let board = trackers.tensorboard.then(|| EventFile::create(folder)).transpose().map_err(failed)?;
+        let (lines, now) = (BufWriter::new(file), Instant::now());
+        Ok(Self { path, lines, board, mlflow, begun: now, flushed: now, step: 0 })
     }
 
     /// Notes what happened.
@@ -53,8 +64,25 @@ impl Track {
     /// If a file cannot be written to.
     pub fn event(&mut self, event: &Event) -> Result<()> {
         let noted = self.note(event).and_then(|()| self.flush(matches!(event, Event::Epoch { .. })));
-        let failed = |error: io::Error| files::Error { path: self.path.clone(), reason: error.to_string() };
-        Ok(noted.map_err(failed)?)
+        Ok(noted.map_err(|error| cannot_write(&self.path, &error))?)
+    }
+
+    /// What a person is to know of a server that does not take the run's numbers: once, as the run goes on without.
+    pub fn trouble(&self) -> Option<String> {
+        self.mlflow.as_ref().and_then(mlflow::Run::trouble)
+    }
+
+    /// Notes how the run ended, and waits for what is still on its way to a server. Returns what did not arrive
+    /// there.
+    ///
+    /// # Errors
+    /// If a file cannot be written to.
+    pub fn end(mut self, run: Result<&RunReport, &Error>) -> Result<Option<String>> {
+        let numbers = run.map(scalars::of_report).unwrap_or_default();
+        let noted = self.scalars(&numbers).and_then(|()| self.flush(true));
+        let left = self.mlflow.as_mut().and_then(|mlflow| mlflow.end(run));
+        noted.map_err(|error| cannot_write(&self.path, &error))?;
+        Ok(left)
     }
 
     fn note(&mut self, event: &Event) -> io::Result<()> {
@@ -65,22 +93,13 @@ impl Track {
             Event::Step { loss, .. } if loss.is_nan() => Ok(()),
             Event::Step { step, steps, loss, tokens } => {
                 self.step = *step;
-                self.line(json!({ "step": step, "steps": steps, "loss": loss, "tokens": tokens }))?;
-                self.scalar("train/loss", *loss)
+                self.line(json!({ "step": step, "steps": steps, "loss": loss, "tokens": tokens }))
             }
-            Event::Epoch { epoch, loss, validation } => {
-                self.line(
-                    json!({ "epoch": epoch, "step": self.step, "mean_loss": loss, "validation": validation }),
-                )?;
-                self.scores(*validation)
-            }
-        }
-    }
-
-    fn scores(&mut self, validation: Option<Score>) -> io::Result<()> {
-        let Some(score) = validation else { return Ok(()) };
-        self.scalar("validation/loss", score.loss())?;
-        score.accuracy().map_or(Ok(()), |accuracy| self.scalar("validation/accuracy", accuracy))
+            Event::Epoch { epoch, loss, validation } => self.line(
+                json!({ "epoch": epoch, "step": self.step, "mean_loss": loss, "validation": validation }),
+            ),
+        }?;
+        self.scalars(&scalars::of_event(event, self.step))
     }
 
     fn line(&mut self, mut value: Value) -> io::Result<()> {
@@ -88,9 +107,12 @@ impl Track {
         writeln!(self.lines, "{value}")
     }
 
-    fn scalar(&mut self, tag: &str, value: f64) -> io::Result<()> {
-        let step = self.step;
-        self.board.as_mut().map_or(Ok(()), |board| board.scalar(tag, step, value as f32))
+    fn scalars(&mut self, scalars: &[Scalar]) -> io::Result<()> {
+        if let Some(mlflow) = &self.mlflow {
+            mlflow.log(scalars);
+        }
+        let Some(board) = &mut self.board else { return Ok(()) };
+        scalars.iter().try_for_each(|Scalar { tag, step, value }| board.scalar(tag, *step, *value as f32))
     }
 
     fn flush(&mut self, now: bool) -> io::Result<()> {
@@ -103,12 +125,16 @@ impl Track {
     }
 }
 
+fn cannot_write(path: &Path, error: &io::Error) -> files::Error {
+    files::Error { path: path.to_owned(), reason: error.to_string() }
+}
+
 /// Removes the files of another run.
 fn remove(folder: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if name == LINES || name.starts_with(tensorboard::PREFIX) {
+        if [LINES, mlflow::FILE].contains(&&*name) || name.starts_with(tensorboard::PREFIX) {
             fs::remove_file(&path)?;
         }
     }
@@ -118,14 +144,15 @@ fn remove(folder: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::LmMetrics;
+    use crate::{LmMetrics, Score};
 
     #[test]
     fn every_step_and_epoch_is_a_line() {
         let folder = tempfile::tempdir().unwrap();
         let place = folder.path().join("logs/lora");
         for resumes in [false, false, true] {
-            let mut track = Track::open(&place, true, resumes).unwrap();
+            let trackers = Trackers { tensorboard: true, mlflow: None };
+            let mut track = Track::open(&place, &trackers, &RunInfo::default(), resumes).unwrap();
             let score = Score::Text(LmMetrics::of(6.0, 3));
             track.event(&Event::Step { step: 1, steps: 2, loss: 0.25, tokens: 9 }).unwrap();
             track.event(&Event::Epoch { epoch: 1, loss: 0.25, validation: Some(score) }).unwrap();

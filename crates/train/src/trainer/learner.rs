@@ -1,11 +1,12 @@
 //! What the training loop needs to know of a task.
 
 use super::TrainSettings;
+use crate::data::Label;
 use crate::frozen::Cache;
 use crate::instruct::LmRow;
 use crate::rows::{Row, Tokens, bucketed, pack};
 use crate::{Classifier, Error, LanguageModel, LmMetrics, Metrics, Result, Score};
-use offshoot_core::{Adapter, Backbone, Device, Mode, Params, Pass, Tensor, cross_entropy};
+use offshoot_core::{Adapter, Backbone, Device, Mode, Params, Pass, Tensor};
 use offshoot_methods::MethodConfig;
 use std::hash::Hash;
 
@@ -43,8 +44,34 @@ pub trait Learner {
     /// What is trained, to be changed.
     fn params_mut(&mut self) -> &mut Params;
 
+    /// Gets ready to be trained on rows.
+    ///
+    /// # Errors
+    /// As the engine fails.
+    fn begin(&mut self, _rows: &[Self::Row]) -> Result<()> {
+        Ok(())
+    }
+
+    /// Brings what was trained into the form in which it is used and saved.
+    ///
+    /// # Errors
+    /// As the engine fails.
+    fn end(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    /// What a training loss is multiplied with to be told in the unit of a score's.
+    fn loss_unit(&self) -> f64 {
+        1.0
+    }
+
     /// How many losses the rows have: the mean of a step is over these.
     fn losses(&self, rows: &[&Self::Row]) -> usize;
+
+    /// What the sum of these losses is divided by for their mean: how many they are, unless they are weighted.
+    fn weight(&self, rows: &[&Self::Row]) -> f64 {
+        self.losses(rows) as f64
+    }
 
     /// The summed loss of a pass over rows.
     ///
@@ -100,19 +127,34 @@ impl Learner for Classifier {
         self.pooled(pass).map(Some)
     }
 
+    fn begin(&mut self, rows: &[Row]) -> Result<()> {
+        self.rescale(rows.iter().map(|row| &row.label))
+    }
+
+    fn end(&mut self) -> Result<()> {
+        self.unscale()
+    }
+
+    fn loss_unit(&self) -> f64 {
+        self.scale().square()
+    }
+
     fn losses(&self, rows: &[&Row]) -> usize {
         rows.len()
     }
 
+    fn weight(&self, rows: &[&Row]) -> f64 {
+        self.weighted().total(rows.iter().map(|row| &row.label))
+    }
+
     fn loss(&self, pass: &mut Pass<'_>, rows: &[&Row], settings: &TrainSettings) -> Result<Tensor> {
-        let labels: Vec<u32> = rows.iter().map(|row| row.label).collect();
-        Ok(cross_entropy(&self.logits(pass)?, &labels, settings.label_smoothing)?)
+        let labels: Vec<&Label> = rows.iter().map(|row| &row.label).collect();
+        self.weighted().loss(&self.logits(pass)?, &labels, (settings.label_smoothing, self.scale()))
     }
 
     fn score_known(&self, rows: &[Row], tokens: usize, cache: &Cache<'_>) -> Result<Score> {
-        let labels: Vec<u32> = rows.iter().map(|row| row.label).collect();
-        let logits = self.evaluate_known(rows, tokens, cache, |_| {})?;
-        Ok(Score::Classes(Metrics::of(&logits, &labels)))
+        let outputs = self.evaluate_known(rows, tokens, cache, |_| {})?;
+        Ok(self.objective.score(&outputs, rows.iter().map(|row| &row.label)))
     }
 }
 
@@ -191,11 +233,11 @@ pub(crate) fn check_lengths<L: Learner>(learner: &L, parts: [&[L::Row]; 3]) -> R
     )))
 }
 
-/// Metrics of a classifier on labelled rows.
+/// Metrics of a classifier on rows with classes.
 ///
 /// # Errors
 /// As the model fails on a row.
 pub fn measure(classifier: &Classifier, rows: &[Row], tokens: usize) -> Result<Metrics> {
-    let labels: Vec<u32> = rows.iter().map(|row| row.label).collect();
+    let labels: Vec<u32> = rows.iter().filter_map(|row| row.label.class()).collect();
     Ok(Metrics::of(&classifier.evaluate(rows, tokens, |_| {})?, &labels))
 }

@@ -1,10 +1,14 @@
 //! The one training loop: what goes in, what is told on the way, what comes out. `run` has the loop itself.
 
+mod class_weights;
 mod learner;
+#[cfg(test)]
+mod numbers_tests;
 mod run;
 mod schedule;
 mod settings;
 
+pub use class_weights::ClassWeights;
 pub(crate) use learner::check_lengths;
 pub use learner::{Learner, measure};
 pub(crate) use run::{Progress, Run};
@@ -105,7 +109,7 @@ pub struct Outcome {
 }
 
 /// Trains a model in place. With validation rows, the epoch with the best validation accuracy is kept (of
-/// equals, the one with the lower loss); a language model's with the lowest loss.
+/// equals, the one with the lower loss); where there are no classes, that with the lowest loss.
 ///
 /// # Errors
 /// [`Error::NotFinite`] before an update with a loss or gradient that is not a number; settings out of range;
@@ -119,6 +123,20 @@ pub fn train<L: Learner>(
 ) -> Result<Outcome> {
     settings.check()?;
     check_trained(learner)?;
+    learner.begin(given.train)?;
+    let outcome = train_on_scale(learner, given, settings, watch);
+    // Whatever came of it: nobody is left with a head that is half of one.
+    learner.end()?;
+    outcome
+}
+
+/// Trains a model that is ready for the rows.
+fn train_on_scale<L: Learner>(
+    learner: &mut L,
+    given: Given<'_, L::Row>,
+    settings: &TrainSettings,
+    watch: &mut dyn FnMut(Event),
+) -> Result<Outcome> {
     let rows = (given.train, given.validation);
     let keeper = given.snapshots.clone().map(|snapshots| Keeper::new(snapshots, learner, rows, settings));
     let found = keeper.as_ref().map(Keeper::latest).transpose()?.flatten();

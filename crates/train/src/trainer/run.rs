@@ -157,12 +157,14 @@ impl<'a> Run<'a> {
 
     /// One optimizer step; its mean loss.
     fn step<L: Learner>(&mut self, learner: &mut L, rows: &[&L::Row]) -> Result<f64> {
-        let (mut total, losses) = (0.0, learner.losses(rows));
+        // No loss at all is a sum of 0, whatever it is divided by.
+        let weight = Some(learner.weight(rows)).filter(|weight| *weight > 0.0).unwrap_or(1.0);
+        let mut total = 0.0;
         learner.params().clear_gradients();
         for range in micro_batches(rows, self.settings.batch_tokens) {
-            total += self.accumulate(learner, &rows[range], losses)?;
+            total += self.accumulate(learner, &rows[range], weight)?;
         }
-        let loss = total / losses.max(1) as f64;
+        let loss = learner.loss_unit() * total / weight;
         self.check(loss.is_finite(), "loss", rows)?;
         let norm = learner.params().gradient_norm();
         self.check(norm.is_finite(), "gradient", rows)?;
@@ -171,12 +173,13 @@ impl<'a> Run<'a> {
             (|| rows.iter().map(|row| row.ids().len() as u64), &mut self.progress.outcome);
         outcome.tokens += lengths().sum::<u64>();
         outcome.squared_lengths += lengths().map(|length| length * length).sum::<u64>();
-        outcome.labelled += losses as u64;
+        outcome.labelled += learner.losses(rows) as u64;
         Ok(loss)
     }
 
-    /// Adds a micro-batch's share of the mean gradient over the step's losses; returns its summed loss.
-    fn accumulate<L: Learner>(&self, learner: &L, rows: &[&L::Row], losses: usize) -> Result<f64> {
+    /// Adds a micro-batch's share of the step's mean gradient, over the weight of all its losses; returns its summed
+    /// loss.
+    fn accumulate<L: Learner>(&self, learner: &L, rows: &[&L::Row], weight: f64) -> Result<f64> {
         let batch = pack(rows.iter().copied())?;
         let counter = Counter { seed: self.settings.seed, step: self.optimizer.steps() };
         let mode = Mode::Train(Tape::new(), self.settings.dropout.then_some(counter));
@@ -185,7 +188,7 @@ impl<'a> Run<'a> {
         pass.recompute(self.settings.recompute);
         let loss = learner.loss(&mut pass, rows, self.settings)?;
         if loss.value().is_finite() {
-            backward(learner.backbone(), &mut pass, &loss, 1.0 / losses.max(1) as f32)?;
+            backward(learner.backbone(), &mut pass, &loss, 1.0 / weight as f32)?;
         }
         Ok(f64::from(loss.value()))
     }

@@ -1,6 +1,6 @@
 //! How a run trains.
 
-use super::Schedule;
+use super::{ClassWeights, Schedule};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -32,7 +32,7 @@ pub struct TrainSettings {
     pub label_smoothing: f32,
     /// Whether dropout acts, at the rates of the model's config. Default yes.
     pub dropout: bool,
-    /// Stops after so many epochs without a better validation accuracy.
+    /// Stops after so many epochs without a better validation accuracy, or loss where there are no classes.
     pub patience: Option<usize>,
     /// Bytes of memory for outputs of frozen blocks, which are then not computed again. Default 512 MB.
     pub cache_memory: u64,
@@ -43,6 +43,9 @@ pub struct TrainSettings {
     pub rows: Option<usize>,
     /// Decides initial values, the order of rows, and dropout. Default 0.
     pub seed: u64,
+    /// By what a row's loss is multiplied, in a classification. Default 1 for every row.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub class_weights: Option<ClassWeights>,
 }
 
 impl Default for TrainSettings {
@@ -65,6 +68,7 @@ impl Default for TrainSettings {
             cache_limit: 4_000_000_000,
             rows: None,
             seed: 0,
+            class_weights: None,
         }
     }
 }
@@ -95,6 +99,10 @@ impl TrainSettings {
             (self.clip.is_finite() && self.clip >= 0.0, "clip must not be negative"),
             ((0.0..1.0).contains(&self.label_smoothing), "label_smoothing must be at least 0 and below 1"),
             (self.patience != Some(0), "patience must be at least 1"),
+            (
+                self.class_weights.as_ref().is_none_or(ClassWeights::positive),
+                "class_weights must be positive numbers",
+            ),
             (self.rows != Some(0), "rows must be at least 1"),
         ];
         let wrong: Vec<&str> = checks.iter().filter(|(fine, _)| !fine).map(|(_, text)| *text).collect();

@@ -93,7 +93,10 @@ fn card_lines(card: &Card) -> Result<Vec<String>> {
         format!("settings  {}", methods::summary(&card.method)?),
         format!("base      {} ({}, {layers}, hidden {})", base.name, base.family, base.hidden),
         format!("pooling   {}", card.pooling),
-        format!("labels    {}", card.labels.join(", ")),
+        match card.labels.as_slice() {
+            [] => format!("task      {}", card.task.name()),
+            labels => format!("labels    {}", labels.join(", ")),
+        },
     ])
 }
 

@@ -1,15 +1,15 @@
 //! From a file to rows for a language model, without copies.
 
 use super::super::error::{Result, listed};
-use super::super::format::read_nested;
 use super::super::problems::Problems;
+use super::super::several;
+use super::super::source::Source;
 use super::super::summary::RowCounts;
 use super::super::table::{Row, Table};
 use super::layout::Layout;
 use super::{Content, LmExample, messages};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
-use std::path::Path;
 
 /// What to take from a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,8 +44,8 @@ pub struct LmDataset {
 /// # Errors
 /// As [`super::super::read_table`]; columns that are no layout's; rows without a prompt or with nothing to
 /// learn.
-pub fn load(path: &Path, options: LmLoadOptions) -> Result<LmDataset> {
-    let (table, mut problems) = read_nested(path)?;
+pub fn load(source: &Source, options: LmLoadOptions) -> Result<LmDataset> {
+    let (table, mut problems) = several::read(source, true)?;
     let read = table.rows.len() + problems.count;
     let layout = Layout::of(&table, options.layout, options.prompts_only)?;
     let guess = sentence(&table, layout, options.layout.is_none());
@@ -68,8 +68,8 @@ impl LmDataset {
     ///
     /// # Errors
     /// As [`load`].
-    pub fn load_test(&self, path: &Path) -> Result<Self> {
-        load(path, LmLoadOptions { layout: Some(self.layout), ..self.options })
+    pub fn load_test(&self, source: &Source) -> Result<Self> {
+        load(source, LmLoadOptions { layout: Some(self.layout), ..self.options })
     }
 }
 

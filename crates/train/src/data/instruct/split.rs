@@ -1,9 +1,11 @@
 //! Dealing rows to training, validation and testing, as `data/split.rs` does without its classes.
 
-use super::super::error::{Error, Result};
-use super::super::sizes::SplitOptions;
+use super::super::amount::Amount;
+use super::super::error::Result;
+use super::super::sizes::{Own, SplitOptions};
+use super::super::split::{Beside, asked};
 use super::super::stratify::shuffle;
-use super::super::summary::RowCounts;
+use super::super::summary::{RowCounts, others};
 use super::{Content, LmDataset, LmExample};
 use offshoot_models::Message;
 use serde::Serialize;
@@ -28,10 +30,12 @@ pub struct LmSummary {
     pub file: String,
     /// Its rows.
     pub rows: RowCounts,
+    /// The file for validation and its rows, if there is one.
+    pub validation_file: Option<(String, RowCounts)>,
     /// The test file and its rows, if there is one.
     pub test_file: Option<(String, RowCounts)>,
-    /// Rows left out because their prompt stands in the test file.
-    pub in_test_file: usize,
+    /// Rows left out because their prompt stands in one of these.
+    pub elsewhere: usize,
     /// Rows that no part asked for.
     pub unused: usize,
     /// Rows to train on.
@@ -47,36 +51,44 @@ impl LmDataset {
     /// training. When only the number of training rows changes, a seed keeps its test rows, and fewer training
     /// rows are a part of more.
     ///
-    /// With a test file nothing is drawn to test on, and rows whose prompt stands there, whatever their
-    /// completion, are left out here. `random` gives 64 random bits a call.
+    /// For what has a file of its own, nothing is drawn, and rows whose prompt stands there, whatever their
+    /// completion, are left out here; those of the test file also in the one for validation. `random` gives 64
+    /// random bits a call.
     ///
     /// # Errors
     /// Fewer rows than asked for, or none left for training or testing.
     pub fn split(
         &self,
         options: &SplitOptions,
-        test: Option<&Self>,
+        beside: Beside<'_, Self>,
         random: &mut dyn FnMut() -> u64,
     ) -> Result<(LmSplit, LmSummary)> {
-        let mut pool = self.rows_not_in(test);
-        let in_test_file = self.examples.len() - pool.len();
-        let sizes = options.sizes(&self.file, pool.len(), test.is_some())?;
+        let mut pool = self.rows_not_in(beside.all());
+        let elsewhere = self.examples.len() - pool.len();
+        let sizes = options.sizes(&self.file, pool.len(), Own::of(&beside))?;
         shuffle(&mut pool, random);
-        let take = |rows: Vec<usize>| -> Vec<LmExample> {
-            rows.into_iter().map(|row| self.examples[row].clone()).collect()
-        };
-        let drawn = take(pool.drain(..sizes.test).collect());
+        let drawn = self.take(pool.drain(..sizes.test));
         // From the other end, so that the training rows begin at the same row however many are for
         // validation.
-        let validation = take(pool.drain(pool.len() - sizes.validation..).collect());
-        let train = take(pool.drain(..sizes.train).collect());
-        let test_rows = test.map(|file| file.test_rows(options, random)).transpose()?;
-        let split = LmSplit { train, validation, test: test_rows.unwrap_or(drawn) };
+        let drawn_validation = self.take(pool.drain(pool.len() - sizes.validation..));
+        let train = self.take(pool.drain(..sizes.train));
+        let test = beside.test.map(|file| {
+            let rows = (0..file.examples.len()).collect();
+            file.some(rows, (options.test, "testing"), random)
+        });
+        let validation = beside.validation.map(|file| {
+            let rows = file.rows_not_in(beside.test.into_iter());
+            file.some(rows, (options.validation, "validation"), random)
+        });
+        let (test, validation) = (test.transpose()?, validation.transpose()?);
+        let validation = validation.unwrap_or(drawn_validation);
+        let split = LmSplit { train, validation, test: test.unwrap_or(drawn) };
         let summary = LmSummary {
             file: self.file.clone(),
             rows: self.counts,
-            test_file: test.map(|test| (test.file.clone(), test.counts)),
-            in_test_file,
+            validation_file: beside.validation.map(|file| (file.file.clone(), file.counts)),
+            test_file: beside.test.map(|test| (test.file.clone(), test.counts)),
+            elsewhere,
             unused: pool.len(),
             train: split.train.len(),
             validation: split.validation.len(),
@@ -85,27 +97,30 @@ impl LmDataset {
         Ok((split, summary))
     }
 
-    /// The rows whose prompt does not stand in the other file.
-    fn rows_not_in(&self, other: Option<&Self>) -> Vec<usize> {
+    fn take(&self, rows: impl Iterator<Item = usize>) -> Vec<LmExample> {
+        rows.map(|row| self.examples[row].clone()).collect()
+    }
+
+    /// The rows whose prompt does not stand in other files.
+    fn rows_not_in<'a>(&self, others: impl Iterator<Item = &'a Self>) -> Vec<usize> {
         let others: BTreeSet<Prompt<'_>> =
-            other.iter().flat_map(|other| other.examples.iter().map(|row| prompt(&row.content))).collect();
+            others.flat_map(|other| other.examples.iter().map(|row| prompt(&row.content))).collect();
         let new = |row: &usize| !others.contains(&prompt(&self.examples[*row].content));
         (0..self.examples.len()).filter(new).collect()
     }
 
-    fn test_rows(&self, options: &SplitOptions, random: &mut dyn FnMut() -> u64) -> Result<Vec<LmExample>> {
-        let Some(amount) = options.test else { return Ok(self.examples.clone()) };
-        let (rows, size) = (self.examples.len(), amount.of(self.examples.len()));
-        if size > rows {
-            let (file, asked) = (self.file.clone(), format!("{amount} for testing"));
-            return Err(Error::TooFewRows { file, rows, asked });
+    /// As many of these rows as asked for; all, in their order, if nothing is.
+    fn some(
+        &self,
+        mut pool: Vec<usize>,
+        (amount, what): (Option<Amount>, &str),
+        random: &mut dyn FnMut() -> u64,
+    ) -> Result<Vec<LmExample>> {
+        let size = asked(&self.file, pool.len(), amount, what)?;
+        if size < pool.len() {
+            shuffle(&mut pool, random);
         }
-        if size == rows {
-            return Ok(self.examples.clone());
-        }
-        let mut pool: Vec<usize> = (0..rows).collect();
-        shuffle(&mut pool, random);
-        Ok(pool[..size].iter().map(|row| self.examples[*row].clone()).collect())
+        Ok(self.take(pool.into_iter().take(size)))
     }
 }
 
@@ -129,7 +144,7 @@ impl fmt::Display for LmSummary {
         let reasons = [
             (self.rows.unusable, "unusable"),
             (self.rows.duplicates, "duplicates"),
-            (self.in_test_file, "in the test file too"),
+            (self.elsewhere, others(self.validation_file.is_some())),
             (self.unused, "not needed"),
         ];
         write!(f, "{}: {} rows", self.file, self.rows.read)?;
@@ -137,7 +152,7 @@ impl fmt::Display for LmSummary {
         named.clone().try_for_each(|(count, what)| write!(f, ", {count} {what}"))?;
         let left_out: usize = named.map(|(count, _)| count).sum();
         writeln!(f, "; {} used", self.rows.read - left_out)?;
-        if let Some((file, rows)) = &self.test_file {
+        for (file, rows) in self.validation_file.iter().chain(&self.test_file) {
             let left_out = rows.unusable + rows.duplicates;
             writeln!(f, "{file}: {} rows, {left_out} left out", rows.read)?;
         }

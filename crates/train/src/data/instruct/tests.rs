@@ -1,4 +1,4 @@
-use super::super::SplitOptions;
+use super::super::{Beside, Source, SplitOptions};
 use super::*;
 use std::fs;
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ fn file(name: &str, text: &str) -> (tempfile::TempDir, PathBuf) {
 fn read(name: &str, text: &str, options: LmLoadOptions) -> Result<LmDataset, String> {
     let (folder, path) = file(name, text);
     let place = format!("{}/", folder.path().display());
-    load(&path, options).map_err(|error| error.to_string().replace(&place, ""))
+    load(&Source::open(&path, None).unwrap(), options).map_err(|error| error.to_string().replace(&place, ""))
 }
 
 fn rows(name: &str, text: &str) -> LmDataset {
@@ -171,7 +171,7 @@ fn a_split_is_a_partition_that_its_seed_fixes() {
     let data = numbered(100);
     let of = |options: &str, seed| {
         let options: SplitOptions = toml::from_str(options).unwrap();
-        data.split(&options, None, &mut random(seed)).unwrap().0
+        data.split(&options, Beside::default(), &mut random(seed)).unwrap().0
     };
     let split = of("", 1);
     assert_eq!((split.train.len(), split.validation.len(), split.test.len()), (72, 8, 20));
@@ -190,16 +190,22 @@ fn a_split_is_a_partition_that_its_seed_fixes() {
 fn nothing_that_is_asked_in_the_test_file_is_trained_on() {
     let data = numbered(10);
     let test = rows("t.csv", "prompt,completion\n q3 ,other\nnew,x\n");
-    let (split, summary) = data.split(&SplitOptions::default(), Some(&test), &mut random(1)).unwrap();
-    assert_eq!((split.test.clone(), summary.in_test_file), (test.examples.clone(), 1));
+    let beside = Beside { validation: None, test: Some(&test) };
+    let (split, summary) = data.split(&SplitOptions::default(), beside, &mut random(1)).unwrap();
+    assert_eq!((split.test.clone(), summary.elsewhere), (test.examples.clone(), 1));
     assert!(!lines(&split.train).contains(&5) && split.train.len() + split.validation.len() == 9);
     let options: SplitOptions = toml::from_str("test = 1").unwrap();
-    assert_eq!(data.split(&options, Some(&test), &mut random(1)).unwrap().0.test.len(), 1);
+    assert_eq!(data.split(&options, beside, &mut random(1)).unwrap().0.test.len(), 1);
     let options: SplitOptions = toml::from_str("test = 3").unwrap();
-    assert!(data.split(&options, Some(&test), &mut random(1)).unwrap_err().to_string().contains("2 rows"));
+    assert!(data.split(&options, beside, &mut random(1)).unwrap_err().to_string().contains("2 rows"));
     let said = summary.to_string();
     assert!(said.contains("10 rows, 1 in the test file too; 9 used"), "{said}");
     assert!(said.contains("2 rows, 0 left out\ntrain: 9 rows, validation: 0, test: 2"), "{said}");
+    let validation = rows("v.csv", "prompt,completion\nq1,x\nq2,x\nnew,y\n");
+    let beside = Beside { validation: Some(&validation), ..beside };
+    let (split, summary) = data.split(&SplitOptions::default(), beside, &mut random(1)).unwrap();
+    assert_eq!((split.validation, split.train.len()), (validation.examples[..2].to_vec(), 7));
+    assert!(summary.to_string().contains("10 rows, 3 in the other files too; 7 used"), "{summary}");
 }
 
 #[test]
@@ -214,6 +220,9 @@ fn rows_are_read_back_as_they_were_written() {
         let data = rows("a.jsonl", text);
         let (_folder, path) = file("b.jsonl", "");
         write_jsonl(&path, &data.examples).unwrap();
-        assert_eq!(load(&path, LmLoadOptions::default()).unwrap().examples, data.examples);
+        assert_eq!(
+            load(&Source::open(&path, None).unwrap(), LmLoadOptions::default()).unwrap().examples,
+            data.examples
+        );
     }
 }
