@@ -24,8 +24,8 @@ const COMPARISON: &str = "--where source=rotten_tomatoes --text text --label lab
 
 /// Windows whose picture is taken: a name, their size, and whether it is dark.
 const WINDOWS: [(&str, (u32, u32), bool); 3] = [
-    ("report-desk", (1180, 1500), false),
-    ("report-desk-dark", (1180, 760), true),
+    ("report-desk", (1280, 1420), false),
+    ("report-desk-dark", (1280, 760), true),
     ("report-phone", (390, 1200), false),
 ];
 
@@ -58,9 +58,9 @@ fn compare(rows: &Path, model: &Path, output: &Path) -> Result<Vec<u8>> {
     let log = output.join("terminal.log");
     let (columns, lines) = TERMINAL;
     let (offshoot, rows, model, into) =
-        (built("release", "offshoot"), rows.display(), model.display(), output.display());
+        (built("release", "offshoot"), short(rows), short(model), short(output));
     let offshoot = offshoot.display();
-    // A name without the machine's folders; a terminal of its own has no size until it is given one.
+    // A terminal of its own has no size until it is given one.
     let command = format!(
         "stty cols {columns} rows {lines}; exec {offshoot} compare {rows} --model {model} {COMPARISON} --output {into} \
          --restart"
@@ -69,6 +69,11 @@ fn compare(rows: &Path, model: &Path, output: &Path) -> Result<Vec<u8>> {
     script.arg(&log).stdout(std::process::Stdio::null());
     execute(script).context("the terminal is recorded by `script`, of util-linux")?;
     Ok(fs::read(&log)?)
+}
+
+/// A path without what is this machine's alone, from the root, where programs are started.
+fn short(path: &Path) -> std::path::Display<'_> {
+    path.strip_prefix(root()).unwrap_or(path).display()
 }
 
 /// The screen in the middle of a comparison.

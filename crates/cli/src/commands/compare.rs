@@ -18,7 +18,9 @@ use offshoot::methods::MethodConfig;
 use offshoot::models::Task;
 use offshoot::train::data::Amount;
 use offshoot::train::data::instruct::Layout;
-use offshoot::train::{self, CompareSettings, Comparison, Limits, Recipe, States, Trackers, XgboostLibrary};
+use offshoot::train::{
+    self, CompareSettings, Comparison, Limits, Recipe, Round, States, Trackers, XgboostLibrary,
+};
 use std::path::PathBuf;
 
 const EXAMPLE: &str = "Examples:
@@ -199,6 +201,13 @@ fn compare_text(
     run_all(args, (&unfinished, trackers, output), &prepared, &recipe, session)
 }
 
+/// How many runs a seed has: in every round all methods, or those that have a size.
+fn runs(rounds: &[Round], methods: &[MethodConfig]) -> usize {
+    let sized = methods.iter().filter(|method| method.size().is_some()).count();
+    let of = |round: &Round| if matches!(round, Round::Values(_)) { sized } else { methods.len() };
+    methods.len() + rounds.iter().map(of).sum::<usize>()
+}
+
 /// Runs every method over every seed, and says what came of it.
 fn run_all<P: Keep>(
     args: &Args,
@@ -208,7 +217,7 @@ fn run_all<P: Keep>(
     session: &Session,
 ) -> Result<()> {
     let seeds = recipe.compare.seeds(&recipe.train);
-    let rounds = 1 + recipe.compare.rounds(prepared, &recipe.train).len();
+    let rounds = recipe.compare.rounds(prepared, &recipe.train);
     let mut show = Show {
         console: &session.console,
         prepared,
@@ -217,7 +226,7 @@ fn run_all<P: Keep>(
         seeds: &seeds,
         trackers,
         resume: args.unfinished.resume,
-        runs: progress::runs(&session.console, recipe.methods.len() * seeds.len() * rounds),
+        runs: progress::runs(&session.console, seeds.len() * runs(&rounds, &recipe.methods)),
         run: None,
     };
     let mut comparison = train::compare(prepared, &recipe.methods, &recipe.train, &recipe.compare, &mut show);
