@@ -25,7 +25,7 @@ pub(super) fn svg(screen: &Screen) -> String {
          viewBox=\"0 0 {width:.0} {height:.0}\">\n\
          <rect width=\"100%\" height=\"100%\" rx=\"8\" fill=\"#1e2127\"/>\n\
          <g font-family=\"ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace\" font-size=\"13\" \
-         fill=\"#d7dae0\" xml:space=\"preserve\">\n{rows}</g>\n</svg>\n"
+         fill=\"#d7dae0\">\n{rows}</g>\n</svg>\n"
     )
 }
 
@@ -35,16 +35,19 @@ fn text(row: usize, line: &[Cell]) -> String {
     let mut pieces = String::new();
     let mut column = 0;
     for piece in line.chunk_by(|a, b| a.look == b.look) {
-        let text: String = piece.iter().map(|cell| cell.character).collect();
-        let (x, length) = (MARGIN + column as f64 * CELL.0, piece.len() as f64 * CELL.0);
+        let all: String = piece.iter().map(|cell| cell.character).collect();
+        // Blanks at either end would be dropped, and the rest be stretched over their place.
+        let (text, before) = (all.trim(), all.chars().count() - all.trim_start().chars().count());
+        let x = MARGIN + (column + before) as f64 * CELL.0;
+        let length = text.chars().count() as f64 * CELL.0;
         column += piece.len();
-        if text.trim().is_empty() {
+        if text.is_empty() {
             continue;
         }
         let look = look(piece[0]);
         pieces += &format!(
             "<text x=\"{x:.1}\" y=\"{y:.1}\" textLength=\"{length:.1}\"{look}>{}</text>\n",
-            escaped(&text)
+            escaped(text)
         );
     }
     pieces
@@ -65,8 +68,9 @@ fn look(cell: Cell) -> String {
     attributes
 }
 
+/// Blanks as such that are never drawn as one.
 fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+    text.replace(' ', "\u{a0}").replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 #[cfg(test)]
@@ -78,8 +82,8 @@ mod tests {
         let mut screen = Screen::new((8, 4));
         screen.write("a<b\r\n\x1b[32mok\x1b[0m no");
         let drawn = svg(&screen);
-        assert!(drawn.contains(">a&lt;b     </text>"), "{drawn}");
-        assert!(drawn.contains("fill=\"#8cc265\">ok</text>") && drawn.contains("> no   </text>"), "{drawn}");
+        assert!(drawn.contains(">a&lt;b</text>"), "{drawn}");
+        assert!(drawn.contains("fill=\"#8cc265\">ok</text>") && drawn.contains(">no</text>"), "{drawn}");
         assert_eq!(drawn.matches("<text").count(), 3, "blank lines are not drawn");
     }
 }

@@ -84,8 +84,10 @@ fn moment(log: &[u8]) -> Screen {
     let last = drawn.get((drawn.len() as f64 * MOMENT) as usize).copied().unwrap_or(log.len());
     // Up to where the next drawing begins: by going back to the beginning of a line.
     let end = log[last..].iter().position(|&byte| byte == b'\r').map_or(log.len(), |more| last + more);
+    // `script` begins with a line of its own.
+    let begin = log.iter().position(|&byte| byte == b'\n').map_or(0, |first| first + 1).min(end);
     let mut screen = Screen::new(TERMINAL);
-    screen.write(&String::from_utf8_lossy(&log[..end]));
+    screen.write(&String::from_utf8_lossy(&log[begin..end]));
     screen
 }
 
@@ -125,7 +127,8 @@ mod tests {
     #[test]
     fn the_moment_is_a_whole_drawing() {
         let frame = |step: u32| format!("\rlora {step}/10 9 tokens/s 1s left");
-        let log: String = (1..=10).map(frame).collect::<String>() + "\r\x1b[2Kdone\r\n";
+        let log: String =
+            format!("Script started\n{}", (1..=10).map(frame).collect::<String>()) + "\r\x1b[2Kdone\r\n";
         let screen = moment(log.as_bytes());
         assert_eq!(screen.text()[0], "lora 5/10 9 tokens/s 1s left");
     }
