@@ -51,6 +51,16 @@ pub(crate) fn has_subcommand(name: &str) -> bool {
     cargo(&[name, "--version"]).output().is_ok_and(|output| output.status.success())
 }
 
+/// The names that a browser goes by.
+pub(crate) const BROWSERS: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
+
+/// The browser of this machine, if there is one.
+pub(crate) fn browser() -> Option<&'static str> {
+    let answers =
+        |name: &&str| Command::new(name).arg("--version").output().is_ok_and(|ran| ran.status.success());
+    BROWSERS.into_iter().find(answers)
+}
+
 /// Does `work` under a name; the name and the duration go to stderr.
 pub(crate) fn step<T>(name: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
     eprintln!("== {name}");

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 
 use crate::python::{MLFLOW, TENSORBOARD, Tool};
 use crate::shell::{built, cargo, has_subcommand, program, run as execute, step};
-use crate::{assets, no_arguments};
+use crate::{assets, no_arguments, shell};
 
 pub(crate) const HELP: &str =
     "formatting, clippy, docs, golden cases and all tests; exits 1 if anything is wrong";
@@ -64,9 +64,7 @@ fn real_files() {
 
 /// A browser for the test of the report's page, which says that it did not run where there is none.
 fn browser() {
-    let there =
-        |name: &str| Command::new(name).arg("--version").output().is_ok_and(|ran| ran.status.success());
-    if ["chromium", "chromium-browser", "google-chrome"].iter().any(|name| there(name)) {
+    if shell::browser().is_some() {
         return;
     }
     if std::env::var_os("CI").is_none() {

@@ -114,10 +114,6 @@ mod tests {
             "<th>Pearson</th>",
             "<th>against the best</th>",
             "the mean of the training labels",
-        ] {
-            assert!(page.contains(part), "{part} is missing");
-        }
-        for part in [
             "0.06250",
             "What was said, and what is",
             "labelled <strong>5.000</strong>",

@@ -10,7 +10,7 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, bail};
 
-use crate::shell::{built, cargo, program, root, run as execute, step, target};
+use crate::shell::{BROWSERS, browser, built, cargo, program, root, run as execute, step, target};
 use crate::{assets, no_arguments};
 use screen::Screen;
 
@@ -28,9 +28,6 @@ const WINDOWS: [(&str, (u32, u32), bool); 3] = [
     ("report-desk-dark", (1280, 760), true),
     ("report-phone", (390, 1200), false),
 ];
-
-/// The names that the browser goes by.
-const BROWSERS: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
 
 /// Columns and rows of the terminal.
 const TERMINAL: (usize, usize) = (116, 20);
@@ -92,7 +89,9 @@ fn moment(log: &[u8]) -> Screen {
 }
 
 fn photograph(page: &Path, pictures: &Path) -> Result<()> {
-    let browser = browser()?;
+    let Some(browser) = browser() else {
+        bail!("no browser is here; install one of {}", BROWSERS.join(", "));
+    };
     for (name, (width, height), dark) in WINDOWS {
         let file = pictures.join(format!("{name}.png"));
         let mut command = Command::new(browser);
@@ -104,15 +103,6 @@ fn photograph(page: &Path, pictures: &Path) -> Result<()> {
         execute(command)?;
     }
     Ok(())
-}
-
-fn browser() -> Result<&'static str> {
-    let answers =
-        |name: &str| Command::new(name).arg("--version").output().is_ok_and(|ran| ran.status.success());
-    match BROWSERS.into_iter().find(|name| answers(name)) {
-        Some(name) => Ok(name),
-        None => bail!("no browser is here; install one of {}", BROWSERS.join(", ")),
-    }
 }
 
 /// Where the browser keeps what it wants to keep.

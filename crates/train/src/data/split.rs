@@ -49,6 +49,55 @@ impl<'a, D> Beside<'a, D> {
     pub(super) fn all(self) -> impl Iterator<Item = &'a D> {
         self.validation.into_iter().chain(self.test)
     }
+
+    /// What is dealt from the files beside: of each as many rows as asked for, and for validation none that is
+    /// tested on.
+    ///
+    /// # Errors
+    /// Fewer rows than asked for.
+    pub(super) fn parts(
+        self,
+        options: &SplitOptions,
+        random: &mut dyn FnMut() -> u64,
+    ) -> Result<OwnParts<D::Example>>
+    where
+        D: Rows,
+    {
+        let test = self.test.map(|file| {
+            let all = file.rows_not_in(std::iter::empty());
+            file.some(all, (options.test, "testing"), random)
+        });
+        let validation = self.validation.map(|file| {
+            let rows = file.rows_not_in(self.test.into_iter());
+            file.some(rows, (options.validation, "validation"), random)
+        });
+        Ok(OwnParts { test: test.transpose()?, validation: validation.transpose()? })
+    }
+}
+
+/// Parts that have files of their own; none where one has not.
+pub(super) struct OwnParts<E> {
+    pub(super) validation: Option<Vec<E>>,
+    pub(super) test: Option<Vec<E>>,
+}
+
+/// Rows that can be dealt, of any task.
+pub(super) trait Rows {
+    /// A row.
+    type Example;
+
+    /// The rows that do not stand in other files.
+    fn rows_not_in<'a>(&self, others: impl Iterator<Item = &'a Self>) -> Vec<usize>
+    where
+        Self: 'a;
+
+    /// As many of these rows as asked for; all, in their order, if nothing is.
+    fn some(
+        &self,
+        pool: Vec<usize>,
+        asked: (Option<Amount>, &str),
+        random: &mut dyn FnMut() -> u64,
+    ) -> Result<Vec<Self::Example>>;
 }
 
 impl Dataset {
@@ -80,31 +129,31 @@ impl Dataset {
         let drawn_validation = self.draw(&mut pool, sizes.validation);
         pool.reverse();
         let mut train = self.draw(&mut pool, sizes.train);
-        let test = beside.test.map(|file| {
-            let rows = (0..file.examples.len()).collect();
-            file.some(rows, (options.test, "testing"), random)
-        });
-        let validation = beside.validation.map(|file| {
-            let rows = file.rows_not_in(beside.test.into_iter());
-            file.some(rows, (options.validation, "validation"), random)
-        });
-        let (test, validation) = (test.transpose()?, validation.transpose()?);
+        let own = beside.parts(options, random)?;
         // What a class had too many of among the rows before stands together at the beginning. Last, so that the
         // other parts do not depend on how many rows these are.
         shuffle(&mut train, random);
-        let validation = validation.unwrap_or(drawn_validation);
-        let split = Split { train, validation, test: test.unwrap_or(drawn) };
+        let validation = own.validation.unwrap_or(drawn_validation);
+        let split = Split { train, validation, test: own.test.unwrap_or(drawn) };
         let summary = Summary::new(self, beside, &split, [elsewhere, pool.len()]);
         Ok((split, summary))
     }
 
-    /// The rows whose texts do not stand in other files.
-    pub(super) fn rows_not_in<'a>(&self, others: impl Iterator<Item = &'a Self>) -> Vec<usize> {
+    fn draw(&self, pool: &mut Vec<usize>, size: usize) -> Vec<Example> {
+        let rows = draw(pool, &self.examples, self.labels.len(), size);
+        rows.into_iter().map(|row| self.examples[row].clone()).collect()
+    }
+}
+
+impl Rows for Dataset {
+    type Example = Example;
+
+    /// Those with other texts.
+    fn rows_not_in<'a>(&self, others: impl Iterator<Item = &'a Self>) -> Vec<usize> {
         let others: BTreeSet<_> = others.flat_map(|other| other.examples.iter().map(key_of)).collect();
         (0..self.examples.len()).filter(|row| !others.contains(&key_of(&self.examples[*row]))).collect()
     }
 
-    /// As many of these rows as asked for; all, in their order, if nothing is.
     fn some(
         &self,
         mut pool: Vec<usize>,
@@ -117,11 +166,6 @@ impl Dataset {
         }
         shuffle(&mut pool, random);
         Ok(self.draw(&mut pool, size))
-    }
-
-    fn draw(&self, pool: &mut Vec<usize>, size: usize) -> Vec<Example> {
-        let rows = draw(pool, &self.examples, self.labels.len(), size);
-        rows.into_iter().map(|row| self.examples[row].clone()).collect()
     }
 }
 

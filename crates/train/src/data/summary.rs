@@ -2,7 +2,7 @@
 
 use super::error::shown;
 use super::load::{Dataset, Example};
-use super::split::{Beside, Split};
+use super::split::{Beside, Rows, Split};
 use serde::Serialize;
 use std::fmt;
 

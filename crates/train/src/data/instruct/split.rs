@@ -3,7 +3,7 @@
 use super::super::amount::Amount;
 use super::super::error::Result;
 use super::super::sizes::{Own, SplitOptions};
-use super::super::split::{Beside, asked};
+use super::super::split::{Beside, Rows, asked};
 use super::super::stratify::shuffle;
 use super::super::summary::{RowCounts, others};
 use super::{Content, LmDataset, LmExample};
@@ -72,17 +72,9 @@ impl LmDataset {
         // validation.
         let drawn_validation = self.take(pool.drain(pool.len() - sizes.validation..));
         let train = self.take(pool.drain(..sizes.train));
-        let test = beside.test.map(|file| {
-            let rows = (0..file.examples.len()).collect();
-            file.some(rows, (options.test, "testing"), random)
-        });
-        let validation = beside.validation.map(|file| {
-            let rows = file.rows_not_in(beside.test.into_iter());
-            file.some(rows, (options.validation, "validation"), random)
-        });
-        let (test, validation) = (test.transpose()?, validation.transpose()?);
-        let validation = validation.unwrap_or(drawn_validation);
-        let split = LmSplit { train, validation, test: test.unwrap_or(drawn) };
+        let own = beside.parts(options, random)?;
+        let validation = own.validation.unwrap_or(drawn_validation);
+        let split = LmSplit { train, validation, test: own.test.unwrap_or(drawn) };
         let summary = LmSummary {
             file: self.file.clone(),
             rows: self.counts,
@@ -100,8 +92,12 @@ impl LmDataset {
     fn take(&self, rows: impl Iterator<Item = usize>) -> Vec<LmExample> {
         rows.map(|row| self.examples[row].clone()).collect()
     }
+}
 
-    /// The rows whose prompt does not stand in other files.
+impl Rows for LmDataset {
+    type Example = LmExample;
+
+    /// Those with other prompts, whatever their completion.
     fn rows_not_in<'a>(&self, others: impl Iterator<Item = &'a Self>) -> Vec<usize> {
         let others: BTreeSet<Prompt<'_>> =
             others.flat_map(|other| other.examples.iter().map(|row| prompt(&row.content))).collect();
@@ -109,7 +105,6 @@ impl LmDataset {
         (0..self.examples.len()).filter(new).collect()
     }
 
-    /// As many of these rows as asked for; all, in their order, if nothing is.
     fn some(
         &self,
         mut pool: Vec<usize>,
