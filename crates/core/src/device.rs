@@ -1,6 +1,7 @@
 //! Where buffers live and kernels run.
 
 use crate::buffer::{Buffer, Pool};
+use offshoot_kernels::gemm::Precision;
 use std::sync::Arc;
 
 /// The place where tensors live and are computed. Today that is the CPU; operations reach memory only through
@@ -8,6 +9,7 @@ use std::sync::Arc;
 #[derive(Clone, Default)]
 pub struct Device {
     pool: Arc<Pool>,
+    precision: Precision,
 }
 
 /// What a device's memory pool has done so far.
@@ -26,9 +28,19 @@ pub struct PoolStats {
 }
 
 impl Device {
-    /// The CPU, with an empty pool.
+    /// The CPU, with an empty pool and products in f32.
     pub fn cpu() -> Self {
         Self::default()
+    }
+
+    /// The same place and memory with products in another precision.
+    pub fn with_precision(&self, precision: Precision) -> Self {
+        Self { precision, ..self.clone() }
+    }
+
+    /// What products are computed in.
+    pub fn precision(&self) -> Precision {
+        self.precision
     }
 
     /// Counters of the memory pool.

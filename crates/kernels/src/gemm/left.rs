@@ -9,11 +9,11 @@ use std::ops::Range;
 /// The left-hand matrix `[rows, depth]`.
 #[derive(Clone, Copy)]
 pub(super) struct Left<'a> {
-    data: &'a [f32],
+    pub(super) data: &'a [f32],
     /// From one row to the next; in strips, from one row of a strip to the next.
-    row_stride: usize,
+    pub(super) row_stride: usize,
     /// From one inner index to the next.
-    step: usize,
+    pub(super) step: usize,
     /// From one strip to the next, if it is laid out in strips.
     strip_stride: Option<usize>,
 }

@@ -1,4 +1,6 @@
-//! Matrix products in f32 with a matrix that stays where and how it is: in f32 or in the blocks of a file.
+//! Matrix products with a matrix that stays where and how it is: in f32 or in the blocks of a file.
+//!
+//! Factors are multiplied in f32, or rounded to bf16 first ([`Precision`]); sums are in f32.
 //!
 //! A task unpacks a tile of the right-hand matrix into panels that stay in the cache, and multiplies its rows
 //! of the left one with them; those are used where they lie. Each element of the output is one chain of fused
@@ -6,6 +8,7 @@
 //! tiles, nor on the other rows: what was computed for a row of a batch once holds in any batch. Only
 //! [`product_few`], for decoding, sums in another order.
 
+mod bf16;
 mod few;
 mod left;
 mod micro;
@@ -110,11 +113,37 @@ impl Source for Dense<'_> {
     }
 }
 
+/// What the factors of products are rounded to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Precision {
+    /// Nothing.
+    #[default]
+    F32,
+    /// bf16, where the matrix has at least [`BF16_LEAST`] rows and columns: products with the thin factors of
+    /// low-rank methods stay in f32.
+    Bf16,
+}
+
+impl Precision {
+    /// Of products with a matrix of this size, or whose result is one.
+    fn for_matrix(self, rows: usize, cols: usize) -> Self {
+        if rows.min(cols) < BF16_LEAST { Self::F32 } else { self }
+    }
+
+    /// What this machine multiplies fastest.
+    pub fn fastest() -> Self {
+        if bf16::pays() { Self::Bf16 } else { Self::F32 }
+    }
+}
+
+/// Rows and columns of a matrix for which rounding to bf16 pays.
+pub const BF16_LEAST: usize = 32;
+
 /// `out = x wᵀ`: `out` `[n, w.rows]`, `x` `[n, w.cols]`.
-pub fn product<'a>(out: &mut [f32], x: &[f32], n: usize, w: impl Into<Operand<'a>>) {
+pub fn product<'a>(out: &mut [f32], x: &[f32], n: usize, w: impl Into<Operand<'a>>, precision: Precision) {
     match w.into() {
-        Operand::Dense(w) => transposed(out, x, n, &w),
-        Operand::Quantized(w) => transposed(out, x, n, &w),
+        Operand::Dense(w) => transposed(out, x, n, &w, precision),
+        Operand::Quantized(w) => transposed(out, x, n, &w, precision),
     }
 }
 
@@ -129,37 +158,53 @@ pub fn product_few<'a>(out: &mut [f32], x: &[f32], n: usize, w: impl Into<Operan
 
 /// `out = x w`: `out` `[n, w.cols]`, `x` `[n, w.rows]`. With an output gradient as `x` this is the backward of
 /// [`product`].
-pub fn product_straight<'a>(out: &mut [f32], x: &[f32], n: usize, w: impl Into<Operand<'a>>) {
+pub fn product_straight<'a>(
+    out: &mut [f32],
+    x: &[f32],
+    n: usize,
+    w: impl Into<Operand<'a>>,
+    precision: Precision,
+) {
     match w.into() {
-        Operand::Dense(w) => straight(out, x, n, &w),
-        Operand::Quantized(w) => straight(out, x, n, &w),
+        Operand::Dense(w) => straight(out, x, n, &w, precision),
+        Operand::Quantized(w) => straight(out, x, n, &w, precision),
     }
 }
 
-fn transposed(out: &mut [f32], x: &[f32], n: usize, w: &impl Source) {
+fn transposed(out: &mut [f32], x: &[f32], n: usize, w: &impl Source, precision: Precision) {
     assert_eq!(x.len(), n * w.cols(), "left side is not [n, w.cols]");
     assert_eq!(out.len(), n * w.rows(), "output is not [n, w.rows]");
     let _timed = time_product(Kind::Product, n * w.cols() * w.rows());
     let left = Left::rows(x, w.cols());
-    run(out, left, (n, w.cols(), w.rows()), w, (Side::Transposed, false));
+    let precision = precision.for_matrix(w.rows(), w.cols());
+    run(out, left, (n, w.cols(), w.rows()), w, (Side::Transposed, false), precision);
 }
 
-fn straight(out: &mut [f32], x: &[f32], n: usize, w: &impl Source) {
+fn straight(out: &mut [f32], x: &[f32], n: usize, w: &impl Source, precision: Precision) {
     assert_eq!(x.len(), n * w.rows(), "left side is not [n, w.rows]");
     assert_eq!(out.len(), n * w.cols(), "output is not [n, w.cols]");
     let _timed = time_product(Kind::ProductToInput, n * w.cols() * w.rows());
     let left = Left::rows(x, w.rows());
-    run(out, left, (n, w.rows(), w.cols()), w, (Side::Straight, false));
+    let precision = precision.for_matrix(w.rows(), w.cols());
+    run(out, left, (n, w.rows(), w.cols()), w, (Side::Straight, false), precision);
 }
 
 /// `out = aᵀ b`, or `out += aᵀ b` with `accumulate`: `out` `[a's columns, b.cols]`, `a` `[b.rows, columns]`. With
 /// an output gradient as `a` and an input as `b` this is a weight's gradient.
-pub fn product_outer(out: &mut [f32], a: &[f32], columns: usize, b: Dense<'_>, accumulate: bool) {
+pub fn product_outer(
+    out: &mut [f32],
+    a: &[f32],
+    columns: usize,
+    b: Dense<'_>,
+    accumulate: bool,
+    precision: Precision,
+) {
     assert_eq!(a.len(), b.rows * columns, "left side is not [b.rows, columns]");
     assert_eq!(out.len(), columns * b.cols, "output is not [columns, b.cols]");
     let _timed = time_product(Kind::ProductToWeight, columns * b.rows * b.cols);
     let left = Left::columns(a, columns);
-    run(out, left, (columns, b.rows, b.cols), &b, (Side::Straight, accumulate));
+    let precision = precision.for_matrix(columns, b.cols);
+    run(out, left, (columns, b.rows, b.cols), &b, (Side::Straight, accumulate), precision);
 }
 
 /// Which way round the right-hand matrix is multiplied.
@@ -215,6 +260,7 @@ fn run<W: Source>(
     (rows, depth, width): (usize, usize, usize),
     right: &W,
     (side, accumulate): (Side, bool),
+    precision: Precision,
 ) {
     if out.is_empty() || depth == 0 {
         return if accumulate {
@@ -222,9 +268,23 @@ fn run<W: Source>(
             out.fill(0.0)
         };
     }
+    match precision {
+        Precision::F32 => run_f32(out, left, (rows, depth, width), right, (side, accumulate)),
+        Precision::Bf16 => bf16::run(out, left, (rows, depth, width), right, (side, accumulate)),
+    }
+}
+
+/// As [`run`], where there is something to multiply.
+fn run_f32<W: Source>(
+    out: &mut [f32],
+    left: Left<'_>,
+    (rows, depth, width): (usize, usize, usize),
+    right: &W,
+    (side, accumulate): (Side, bool),
+) {
     let wide = task_width(width, if side == Side::Straight { right.grain() } else { 1 });
     let deep = (TILE_ELEMENTS / wide).min(PIECE);
-    let tasks = tasks(rows, pieces(0..width, wide));
+    let tasks = tasks(rows, pieces(0..width, wide), ROW_STEP);
     let mut packed = Packed::new();
     for depth in pieces(0..depth, PACKED_DEPTH) {
         let mut left = left.from(depth.start);
@@ -249,9 +309,10 @@ fn task_width(width: usize, grain: usize) -> usize {
 }
 
 /// The output in rectangles: rows are only shared out where there are too few columns for all threads.
-fn tasks(rows: usize, columns: Vec<Range<usize>>) -> Vec<Rectangle> {
+/// Parts of rows are multiples of `step`.
+fn tasks(rows: usize, columns: Vec<Range<usize>>, step: usize) -> Vec<Rectangle> {
     let parts = (TASKS * rayon::current_num_threads()).div_ceil(columns.len()).min(rows / FEWEST).max(1);
-    let rows = pieces(0..rows, rows.div_ceil(parts).next_multiple_of(ROW_STEP));
+    let rows = pieces(0..rows, rows.div_ceil(parts).next_multiple_of(step));
     let task = |columns: &Range<usize>, rows: &Range<usize>| Rectangle {
         rows: rows.clone(),
         columns: columns.clone(),

@@ -1,0 +1,222 @@
+//! Products whose factors are rounded to bf16 and whose sums stay in f32: on the matrix units of AMX, by the
+//! vector instructions of AVX512-BF16, or by plain ones.
+//!
+//! Both sides are laid out in cells of 16 x 32 values, which are the tiles of AMX: of the left one 16 rows with 32
+//! inner indices each, of the right one 16 pairs of inner indices with 16 columns each. As in f32, an element of
+//! the output is one chain of additions in the order of the inner index.
+
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+mod amx;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod cells;
+mod left;
+mod panels;
+mod plain;
+mod round;
+#[cfg(test)]
+mod tests;
+
+use super::{Left, Rectangle, Side, Source, pieces, task_width, tasks};
+use crate::gemm::SERIAL;
+use cells::{Cell, SIDE};
+use left::Cells;
+use panels::Panels;
+use rayon::prelude::*;
+use std::cell::RefCell;
+use std::ops::Range;
+use std::sync::LazyLock;
+
+/// Inner indices of a panel: 128 columns of them take an eighth of a usual second cache.
+const DEEP: usize = 512;
+
+/// Inner indices for which the left side is laid out at a time: its copy stays small where the inner index is a
+/// vocabulary.
+const LAID_OUT: usize = 8 * DEEP;
+
+/// Rows and columns of a block of the output: of two cells each.
+const BLOCK: usize = 2 * SIDE;
+
+/// Who multiplies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unit {
+    /// The tiles of AMX.
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    Amx,
+    /// The vectors of AVX512-BF16.
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+    /// Any instruction set, with factors turned back into f32.
+    Plain,
+}
+
+static BEST: LazyLock<Unit> = LazyLock::new(|| Unit::all()[0]);
+
+impl Unit {
+    /// What this machine has, the fastest first.
+    pub(super) fn all() -> Vec<Self> {
+        let found = [
+            #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+            (Self::Amx, amx::available()),
+            #[cfg(target_arch = "x86_64")]
+            (Self::Avx512, avx512::available()),
+            (Self::Plain, true),
+        ];
+        found.into_iter().filter_map(|(unit, there)| there.then_some(unit)).collect()
+    }
+}
+
+/// Whether this machine multiplies bf16 faster than f32.
+pub(super) fn pays() -> bool {
+    *BEST != Unit::Plain
+}
+
+thread_local! {
+    static PANELS: RefCell<Panels> = RefCell::default();
+}
+
+/// As [`super::run`].
+pub(super) fn run<W: Source>(
+    out: &mut [f32],
+    left: Left<'_>,
+    (rows, depth, width): (usize, usize, usize),
+    right: &W,
+    (side, accumulate): (Side, bool),
+) {
+    let wide = task_width(width, if side == Side::Straight { right.grain() } else { 1 });
+    let tasks = tasks(rows, pieces(0..width, wide), BLOCK);
+    let mut cells = Cells::kept();
+    for depth in pieces(0..depth, LAID_OUT) {
+        cells.lay_out(left.from(depth.start), rows, depth.len());
+        let from_zero = depth.start == 0 && !accumulate;
+        let product = Product { out: out.as_mut_ptr(), left: &cells, right, side, depth, width, from_zero };
+        product.run(&tasks, rows, *BEST);
+    }
+}
+
+/// What all tasks of a product know.
+struct Product<'a, W> {
+    /// `[rows, width]`
+    out: *mut f32,
+    /// `[rows, depth.len()]`
+    left: &'a Cells,
+    right: &'a W,
+    side: Side,
+    depth: Range<usize>,
+    width: usize,
+    /// Whether what stands in `out` is no part of the sums.
+    from_zero: bool,
+}
+
+// SAFETY: tasks write to `out` in rectangles of their own.
+unsafe impl<W: Sync> Sync for Product<'_, W> {}
+
+impl<W: Source> Product<'_, W> {
+    /// All tasks, side by side if that pays.
+    fn run(&self, tasks: &[Rectangle], rows: usize, unit: Unit) {
+        let one = |task: &Rectangle| PANELS.with_borrow_mut(|panels| self.task(task, panels, unit));
+        match rows * self.depth.len() * self.width <= SERIAL {
+            true => tasks.iter().for_each(one),
+            false => tasks.par_iter().for_each(one),
+        }
+    }
+
+    fn task(&self, task: &Rectangle, panels: &mut Panels, unit: Unit) {
+        for depth in pieces(self.depth.clone(), DEEP) {
+            panels.fill(self.right, self.side, &task.columns, &depth);
+            unit.begin();
+            for row in task.rows.clone().step_by(BLOCK) {
+                for column in task.columns.clone().step_by(BLOCK) {
+                    self.block((row, column), task, &depth, panels, unit);
+                }
+            }
+            unit.end();
+        }
+    }
+
+    /// A block of the output, from a row and a column on. One that the task cuts off goes through a buffer.
+    fn block(
+        &self,
+        (row, column): (usize, usize),
+        task: &Rectangle,
+        depth: &Range<usize>,
+        panels: &Panels,
+        unit: Unit,
+    ) {
+        let from_zero = self.from_zero && depth.start == self.depth.start;
+        let out = self.out.wrapping_add(row * self.width + column);
+        let (rows, columns) = (BLOCK.min(task.rows.end - row), BLOCK.min(task.columns.end - column));
+        let from = depth.start - self.depth.start;
+        let mut block = Block {
+            left: self.left.pair(row, from, depth.len()),
+            right: panels.pair(column - task.columns.start),
+            out,
+            stride: self.width,
+            from_zero,
+        };
+        // SAFETY: the rows and columns are this task's own, and lie in the output, whose size was checked.
+        unsafe {
+            if (rows, columns) == (BLOCK, BLOCK) {
+                return unit.multiply(&block);
+            }
+            let mut buffer = [0.0f32; BLOCK * BLOCK];
+            (block.out, block.stride) = (buffer.as_mut_ptr(), BLOCK);
+            for (r, held) in buffer.chunks_exact_mut(BLOCK).take(rows).enumerate().filter(|_| !from_zero) {
+                out.add(r * self.width).copy_to(held.as_mut_ptr(), columns);
+            }
+            unit.multiply(&block);
+            for (r, held) in buffer.chunks_exact(BLOCK).take(rows).enumerate() {
+                out.add(r * self.width).copy_from(held.as_ptr(), columns);
+            }
+        }
+    }
+}
+
+/// Two rows of cells and two columns of cells, and what their product is added to.
+struct Block<'a> {
+    /// Of 16 rows each, along the inner index.
+    left: [&'a [Cell]; 2],
+    /// Of 16 columns each, along the inner index.
+    right: [&'a [Cell]; 2],
+    /// `[32, 32]`, rows `stride` apart.
+    out: *mut f32,
+    stride: usize,
+    from_zero: bool,
+}
+
+impl Unit {
+    /// Before blocks are multiplied on this thread.
+    fn begin(self) {
+        #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+        if self == Self::Amx {
+            // SAFETY: this unit is only chosen where the processor and the system have it.
+            unsafe { amx::configure() };
+        }
+    }
+
+    /// After them.
+    fn end(self) {
+        #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+        if self == Self::Amx {
+            // SAFETY: as in `begin`.
+            unsafe { amx::release() };
+        }
+    }
+
+    /// `out (+)= left right`.
+    ///
+    /// # Safety
+    /// Between [`begin`](Self::begin) and [`end`](Self::end), with an output that nobody else touches.
+    unsafe fn multiply(self, block: &Block<'_>) {
+        // SAFETY: the caller's promises; a unit is only chosen where it is there.
+        unsafe {
+            match self {
+                #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+                Self::Amx => amx::multiply(block),
+                #[cfg(target_arch = "x86_64")]
+                Self::Avx512 => avx512::multiply(block),
+                Self::Plain => plain::multiply(block),
+            }
+        }
+    }
+}

@@ -1,0 +1,170 @@
+use super::super::{BF16_LEAST, Dense, Precision, product, product_outer, product_straight};
+use super::round::round;
+use super::*;
+use crate::testing::{assert_close, assert_same_on_threads, noise};
+
+/// Relative to 1 + |expected|, for factors that are bf16 already: sums of at most 4,200 products of size 1.
+const TOLERANCE: f64 = 5e-5;
+
+/// Rows, inner and outer sizes at and around the edges of cells, blocks, panels and pieces.
+const SIZES: [(usize, usize, usize); 8] = [
+    (1, 32, 32),
+    (2, 33, 47),
+    (33, 64, 33),
+    (65, 300, 129),
+    (13, 513, 32),
+    (130, 600, 64),
+    (500, 40, 260),
+    (9, 4200, 70),
+];
+
+/// Values that rounding leaves alone.
+fn rounded(seed: u64, len: usize) -> Vec<f32> {
+    noise(seed, len).into_iter().map(|x| f32::from_bits(round(x) << 16)).collect()
+}
+
+/// `sum_p a(i, p) b(p, j)`, `[m, n]`, in f64.
+fn sums(
+    (m, k, n): (usize, usize, usize),
+    a: impl Fn(usize, usize) -> f32,
+    b: impl Fn(usize, usize) -> f32,
+) -> Vec<f64> {
+    let element = |i, j| (0..k).map(|p| f64::from(a(i, p)) * f64::from(b(p, j))).sum();
+    (0..m * n).map(|at| element(at / n, at % n)).collect()
+}
+
+/// The product by one unit, on top of what `out` holds if `accumulate`.
+fn with(
+    unit: Unit,
+    out: &mut [f32],
+    left: Left<'_>,
+    (m, k, n): (usize, usize, usize),
+    right: Dense<'_>,
+    (side, accumulate): (Side, bool),
+) {
+    let mut cells = Cells::kept();
+    cells.lay_out(left, m, k);
+    let (out, left, right) = (out.as_mut_ptr(), &cells, &right);
+    let product = Product { out, left, right, side, depth: 0..k, width: n, from_zero: !accumulate };
+    product.run(&tasks(m, pieces(0..n, 64), BLOCK), m, unit);
+}
+
+#[test]
+fn every_unit_every_side_and_odd_sizes() {
+    for unit in Unit::all() {
+        for size @ (m, k, n) in SIZES {
+            let (x, w) = (rounded(1, m * k), rounded(2, k * n));
+            let mut out = vec![f32::NAN; m * n];
+            let x_at = |i: usize, p: usize| x[i * k + p];
+            with(unit, &mut out, Left::rows(&x, k), size, Dense::new(&w, n, k), (Side::Transposed, false));
+            assert_close(&out, &sums(size, x_at, |p, j| w[j * k + p]), TOLERANCE);
+            out.fill(f32::NAN);
+            with(unit, &mut out, Left::rows(&x, k), size, Dense::new(&w, k, n), (Side::Straight, false));
+            assert_close(&out, &sums(size, x_at, |p, j| w[p * n + j]), TOLERANCE);
+            let turned = sums(size, |i, p| x[p * m + i], |p, j| w[p * n + j]);
+            for times in [1.0, 2.0] {
+                let side = (Side::Straight, times > 1.0);
+                with(unit, &mut out, Left::columns(&x, m), size, Dense::new(&w, k, n), side);
+                let expected: Vec<f64> = turned.iter().map(|sum| times * sum).collect();
+                assert_close(&out, &expected, times * TOLERANCE);
+            }
+        }
+    }
+}
+
+#[test]
+fn factors_are_rounded_and_sums_are_not() {
+    let (m, k, n) = (40, 384, 64);
+    let (x, w) = (noise(1, m * k), noise(2, k * n));
+    let near = |x: f32| f32::from_bits(round(x) << 16);
+    let expected = sums((m, k, n), |i, p| near(x[i * k + p]), |p, j| near(w[j * k + p]));
+    let mut out = vec![f32::NAN; m * n];
+    product(&mut out, &x, m, Dense::new(&w, n, k), Precision::Bf16);
+    assert_close(&out, &expected, TOLERANCE);
+}
+
+#[test]
+fn rounding_is_to_the_nearest_and_keeps_what_is_no_number() {
+    let exact = |bits: u32| (f32::from_bits(bits << 16), bits);
+    let cases = [
+        exact(0x3f80),
+        exact(0x8000),
+        exact(0x7f80),
+        exact(0xff80),
+        (f32::from_bits(0x3f80_8000), 0x3f80),
+        (f32::from_bits(0x3f81_8000), 0x3f82),
+        (f32::from_bits(0x3f80_8001), 0x3f81),
+        (f32::from_bits(0x3f80_7fff), 0x3f80),
+        (f32::MAX, 0x7f80),
+    ];
+    for (value, expected) in cases {
+        assert_eq!(round(value), expected, "{value:e}");
+    }
+    for bits in [0x7f80_0001, 0x7fff_ffff, 0xffff_ffff, 0xff80_0001] {
+        assert!(f32::from_bits(round(f32::from_bits(bits)) << 16).is_nan(), "{bits:x}");
+    }
+}
+
+#[test]
+fn what_is_no_number_is_not_lost() {
+    let mut x = noise(1, 40 * 64);
+    x[70] = f32::NAN;
+    let w = noise(2, 64 * 64);
+    for unit in Unit::all() {
+        let mut out = vec![0.0; 40 * 64];
+        with(unit, &mut out, Left::rows(&x, 64), (40, 64, 64), Dense::new(&w, 64, 64), (Side::Transposed, false));
+        let rows: Vec<bool> = out.chunks(64).map(|row| row.iter().all(|y| y.is_nan())).collect();
+        assert!(rows.iter().enumerate().all(|(row, &lost)| lost == (row == 1)), "{unit:?}: {rows:?}");
+    }
+}
+
+#[test]
+fn thin_matrices_stay_in_f32() {
+    let (m, k) = (50, 384);
+    for rank in [1, 8, BF16_LEAST - 1] {
+        let (x, w) = (noise(1, m * k), noise(2, k * rank));
+        let run = |precision| {
+            let (mut down, mut up, mut slope) = (vec![0.0; m * rank], vec![0.0; m * k], vec![0.0; rank * k]);
+            product(&mut down, &x, m, Dense::new(&w, rank, k), precision);
+            product_straight(&mut up, &down, m, Dense::new(&w, rank, k), precision);
+            product_outer(&mut slope, &down, rank, Dense::new(&x, m, k), false, precision);
+            [down, up, slope].concat()
+        };
+        assert_eq!(run(Precision::Bf16), run(Precision::F32));
+    }
+}
+
+#[test]
+fn a_row_has_the_same_bits_beside_any_others() {
+    let (rows, k, n) = (700, 600, 150);
+    let (x, w) = (noise(1, rows * k), noise(2, k * n));
+    let run = |from: usize, rows: usize| {
+        let x = &x[from * k..][..rows * k];
+        let (mut there, mut back) = (vec![0.0; rows * n], vec![0.0; rows * n]);
+        product(&mut there, x, rows, Dense::new(&w, n, k), Precision::Bf16);
+        product_straight(&mut back, x, rows, Dense::new(&w, k, n), Precision::Bf16);
+        (there, back)
+    };
+    let (there, back) = run(0, rows);
+    for (from, count) in [(0, 1), (0, 5), (3, 6), (10, 7), (100, 123), (695, 5), (1, 600)] {
+        let (some_there, some_back) = run(from, count);
+        assert_eq!(some_there, there[from * n..][..count * n], "rows {from}.. of {count}");
+        assert_eq!(some_back, back[from * n..][..count * n], "rows {from}.. of {count}");
+    }
+}
+
+#[test]
+fn same_bits_on_any_number_of_threads() {
+    for (m, k, n) in [(130, 384, 200), (3, 2000, 70), (500, 40, 384), (1700, 384, 33)] {
+        let (x, w) = (noise(1, m * k), noise(2, k * n));
+        assert_same_on_threads(|| {
+            let mut out = vec![0.0; m * n];
+            product(&mut out, &x, m, Dense::new(&w, n, k), Precision::Bf16);
+            let mut turned = vec![0.0; m * n];
+            product_straight(&mut turned, &x, m, Dense::new(&w, k, n), Precision::Bf16);
+            let mut outer = vec![0.0; k * n];
+            product_outer(&mut outer, &x, k, Dense::new(&turned, m, n), false, Precision::Bf16);
+            [out, turned, outer].concat()
+        });
+    }
+}
