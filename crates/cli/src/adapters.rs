@@ -169,7 +169,7 @@ impl Adapter {
         let model = Model::open(
             &folder,
             &LoadOptions { pooling, pickles, ..LoadOptions::default() },
-            &Device::cpu(),
+            &flags.device(),
         )?;
         if pooling.is_none() {
             let (place, pooling) = (self.folder.display(), model.pooling);

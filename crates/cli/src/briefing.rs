@@ -13,11 +13,11 @@ use offshoot::train::{Briefing, Lengths, LmBriefing, LmPrepared, Prepared, State
 ///
 /// # Errors
 /// Never on a loaded model.
-pub(crate) fn lines(prepared: &Prepared, briefing: &Briefing, dtype: &str) -> Result<String> {
+pub(crate) fn lines(prepared: &Prepared, briefing: &Briefing) -> Result<String> {
     let (_, new) = prepared.model.new_head(prepared.objective.outputs(), &mut Rng::new(0))?;
     let head = if new { "new, trained with every method" } else { "the checkpoint's own, trained on" };
     let mut lines = vec![
-        format!("model: {}, {dtype}", model(&prepared.model, &prepared.model_name)),
+        format!("model: {}, {}", model(&prepared.model, &prepared.model_name), prepared.model.arithmetic()),
         format!("data: {}", briefing.summary.to_string().trim_end().replace('\n', "\n  ")),
     ];
     lines.extend(briefing.guess.as_ref().map(|guess| format!("columns: {guess}")));
@@ -38,7 +38,12 @@ pub(crate) fn text_lines(prepared: &LmPrepared, briefing: &LmBriefing) -> String
     let template =
         if prepared.tools.template.is_some() { "its own chat template" } else { "no chat template" };
     let mut lines = vec![
-        format!("model: {} ({family}, {layers}, hidden {}), {template}", prepared.model_name, shape.hidden),
+        format!(
+            "model: {} ({family}, {layers}, hidden {}), {template}, {}",
+            prepared.model_name,
+            shape.hidden,
+            prepared.model.arithmetic()
+        ),
         format!("data: {}", briefing.summary.to_string().trim_end().replace('\n', "\n  ")),
     ];
     lines.extend(briefing.guess.as_ref().map(|guess| format!("columns: {guess}")));

@@ -5,7 +5,6 @@ use crate::failure::Usage;
 use crate::flags::ModelFlags;
 use crate::session::{Session, today};
 use anyhow::{Result, bail};
-use offshoot::core::Device;
 use offshoot::models::{LoadOptions, Model, Task};
 use offshoot::train::checkpoint::{Card, load_language_model};
 use offshoot::train::generate::{Decode, Generator};
@@ -51,7 +50,7 @@ impl Language {
         let pickles = flags.pickle.pickles();
         let folder = session.model_folder(&name, pickles)?;
         let options = LoadOptions { task: Task::LanguageModel, pickles, ..LoadOptions::default() };
-        let model = Model::open(&folder, &options, &Device::cpu())?;
+        let model = Model::open(&folder, &options, &flags.device())?;
         model.notes.iter().for_each(|note| session.console.say(&format!("note: {note}")));
         let tools = TextTools::open(&model, &folder)?.dated(Some(today()));
         let named = |adapter: Adapter| {

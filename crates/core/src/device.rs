@@ -1,7 +1,7 @@
 //! Where buffers live and kernels run.
 
 use crate::buffer::{Buffer, Pool};
-use offshoot_kernels::gemm::Precision;
+use offshoot_kernels::gemm::Arithmetic;
 use std::sync::Arc;
 
 /// The place where tensors live and are computed. Today that is the CPU; operations reach memory only through
@@ -9,7 +9,7 @@ use std::sync::Arc;
 #[derive(Clone, Default)]
 pub struct Device {
     pool: Arc<Pool>,
-    precision: Precision,
+    arithmetic: Arithmetic,
 }
 
 /// What a device's memory pool has done so far.
@@ -33,14 +33,14 @@ impl Device {
         Self::default()
     }
 
-    /// The same place and memory with products in another precision.
-    pub fn with_precision(&self, precision: Precision) -> Self {
-        Self { precision, ..self.clone() }
+    /// The same place and memory with products in another arithmetic.
+    pub fn with_arithmetic(&self, arithmetic: Arithmetic) -> Self {
+        Self { arithmetic, ..self.clone() }
     }
 
     /// What products are computed in.
-    pub fn precision(&self) -> Precision {
-        self.precision
+    pub fn arithmetic(&self) -> Arithmetic {
+        self.arithmetic
     }
 
     /// Counters of the memory pool.

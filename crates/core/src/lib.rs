@@ -49,6 +49,7 @@ pub use logits::logits_bytes;
 pub use merge::{Merge, scale_rows};
 pub use offshoot_kernels::activation::Activation;
 pub use offshoot_kernels::attention::{Heads, Mask, Span};
+pub use offshoot_kernels::gemm::Arithmetic;
 pub use offshoot_kernels::memory::return_large;
 pub use offshoot_kernels::profile;
 pub use offshoot_kernels::quant::Format;

@@ -5,7 +5,7 @@
 use offshoot_kernels::activation::{Activation, activation, activation_backward};
 use offshoot_kernels::adamw::{AdamW, adamw};
 use offshoot_kernels::attention::{self, Attention, Dropout, Grads, Heads, Mask, Span};
-use offshoot_kernels::gemm::{Dense, Precision, product, product_outer, product_straight};
+use offshoot_kernels::gemm::{Dense, Arithmetic, product, product_outer, product_straight};
 use offshoot_kernels::{dropout, elementwise, norm, softmax};
 use std::time::Instant;
 
@@ -18,8 +18,8 @@ fn main() {
     if let Some(threads) = std::env::args().nth(1).and_then(|t| t.parse().ok()) {
         let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
     }
-    products(Precision::F32);
-    products(Precision::Bf16);
+    products(Arithmetic::F32);
+    products(Arithmetic::Bf16);
     for tokens in [20, 64, 128] {
         attentions(tokens, None);
     }
@@ -47,20 +47,20 @@ fn measure(name: &str, amount: usize, unit: &str, mut work: impl FnMut()) {
 }
 
 /// Products with weights `[out, in]`: transposed going forward, as they are going back; and those of LoRA.
-fn products(precision: Precision) {
+fn products(arithmetic: Arithmetic) {
     for (inner, outer) in [(D, D), (D, FFN), (FFN, D), (D, 8), (8, D)] {
         let (x, dy, w) = (noise(N * inner), noise(N * outer), noise(inner * outer));
         let (mut y, mut dx, mut dw) = (noise(N * outer), noise(N * inner), noise(inner * outer));
         let flops = 2 * N * inner * outer;
         let w = Dense::new(&w, outer, inner);
-        measure(&format!("{precision:?} y = x w^T    [{N}, {inner}] x [{inner}, {outer}]"), flops, "GFLOP/s", || {
-            product(&mut y, &x, N, w, precision);
+        measure(&format!("{arithmetic:?} y = x w^T    [{N}, {inner}] x [{inner}, {outer}]"), flops, "GFLOP/s", || {
+            product(&mut y, &x, N, w, arithmetic);
         });
-        measure(&format!("{precision:?} dx = dy w    [{N}, {outer}] x [{outer}, {inner}]"), flops, "GFLOP/s", || {
-            product_straight(&mut dx, &dy, N, w, precision);
+        measure(&format!("{arithmetic:?} dx = dy w    [{N}, {outer}] x [{outer}, {inner}]"), flops, "GFLOP/s", || {
+            product_straight(&mut dx, &dy, N, w, arithmetic);
         });
-        measure(&format!("{precision:?} dw = dy^T x  [{outer}, {N}] x [{N}, {inner}]"), flops, "GFLOP/s", || {
-            product_outer(&mut dw, &dy, outer, Dense::new(&x, N, inner), false, precision);
+        measure(&format!("{arithmetic:?} dw = dy^T x  [{outer}, {N}] x [{N}, {inner}]"), flops, "GFLOP/s", || {
+            product_outer(&mut dw, &dy, outer, Dense::new(&x, N, inner), false, arithmetic);
         });
     }
 }

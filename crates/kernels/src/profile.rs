@@ -157,7 +157,7 @@ impl Drop for Timed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gemm::{Dense, Precision, product};
+    use crate::gemm::{Dense, Arithmetic, product};
     use crate::testing::noise;
 
     #[test]
@@ -169,7 +169,7 @@ mod tests {
     #[test]
     fn a_kernel_counts_once_and_what_it_calls_is_its_own() {
         let (x, w) = (noise(1, 4 * 5), noise(2, 3 * 5));
-        let multiply = || product(&mut [0.0; 12], &x, 4, Dense::new(&w, 3, 5), Precision::F32);
+        let multiply = || product(&mut [0.0; 12], &x, 4, Dense::new(&w, 3, 5), Arithmetic::F32);
         multiply();
         start();
         let outer = time(Kind::Optimizer);

@@ -7,7 +7,7 @@ use crate::source::{Opened, Source};
 use crate::weights::{Pickles, Take};
 use crate::{Error, Pooling, Result};
 use offshoot_core::nn::{Head, HeadLayer, Linear};
-use offshoot_core::{Backbone, Device, Kind, Part, Place, Rng, Tensor, Weight};
+use offshoot_core::{Arithmetic, Backbone, Device, Kind, Part, Place, Rng, Tensor, Weight};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -84,6 +84,11 @@ impl Model {
             initializer_range,
             device: device.clone(),
         })
+    }
+
+    /// What its products are computed in.
+    pub fn arithmetic(&self) -> Arithmetic {
+        self.device.arithmetic()
     }
 
     /// The folder or the file that it was loaded from.

@@ -4,6 +4,7 @@ pub mod checkpoint;
 mod classifier;
 mod compare;
 pub mod data;
+mod dtype;
 mod embed;
 mod error;
 mod export;
@@ -43,6 +44,7 @@ mod written;
 
 pub use classifier::Classifier;
 pub use compare::{CompareSettings, Ground, Round, Trial, Tuned, Watcher, compare};
+pub use dtype::Dtype;
 pub use embed::{Embedded, Embedder, Shard};
 pub use error::{Error, Result};
 pub use export::export_gguf;

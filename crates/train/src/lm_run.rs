@@ -16,7 +16,7 @@ use crate::text_rows::{Shots, TextRows};
 use crate::text_tools::TextTools;
 use crate::trainer::{Event, Given, Learner, Outcome, TrainSettings, check_lengths, train};
 use crate::{Error, Generate, Result, Score, Snapshots};
-use offshoot_core::{Device, Rng};
+use offshoot_core::Rng;
 use offshoot_methods::{MethodConfig, Saves};
 use offshoot_models::{LoadOptions, Model, Task};
 use std::path::Path;
@@ -85,7 +85,7 @@ pub fn prepare_lm(recipe: &Recipe, folder: &Path, started: Instant) -> Result<(L
     let sources = recipe.data.sources()?;
     let (dataset, split, summary) = split(recipe, &sources)?;
     let options = LoadOptions { task: Task::LanguageModel, pooling: None, pickles: recipe.model.pickles };
-    let model = Model::open(folder, &options, &Device::cpu())?;
+    let model = Model::open(folder, &options, &recipe.model.dtype.device())?;
     let tools = TextTools::open(&model, folder)?.dated(recipe.data.date);
     let max_length = recipe.data.max_length.min(model.backbone.shape().positions);
     let settings = LmSettings { max_length, train_on_prompt: recipe.data.train_on_prompt };
@@ -172,6 +172,7 @@ impl LmPrepared {
         let report = RunReport {
             model: self.model_name.clone(),
             task: Task::LanguageModel,
+            dtype: self.model.arithmetic().to_string(),
             rows_hash: self.fingerprint(),
             trainable_parameters,
             total_parameters,

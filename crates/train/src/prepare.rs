@@ -8,7 +8,7 @@ use crate::recipe::{ModelRecipe, Recipe};
 use crate::rows::{Lengths, Row};
 use crate::run::Prepared;
 use crate::{Error, Result};
-use offshoot_core::{Device, Rng};
+use offshoot_core::Rng;
 use offshoot_models::tokenizer::Tokenizer;
 use offshoot_models::{LoadOptions, Model};
 use std::path::{Path, PathBuf};
@@ -81,7 +81,7 @@ pub fn prepare(
     let Dealt { dataset, split, summary, class_weights, note, .. } = dealt;
     let ModelRecipe { pooling, pickles, .. } = recipe.model;
     let options = LoadOptions { task: recipe.task, pooling, pickles };
-    let model = Model::open(folder, &options, &Device::cpu())?;
+    let model = Model::open(folder, &options, &recipe.model.dtype.device())?;
     let tokenizer = open_tokenizer(&model, folder)?;
     let max_length = recipe.data.max_length.min(model.backbone.shape().positions);
     let encode = |examples: &[Example]| encode(&tokenizer, examples, max_length);

@@ -2,7 +2,7 @@
 
 use crate::data::instruct::LmLoadOptions;
 use crate::data::{self, Amount, Format, LoadOptions, Places, Source, Sources, SplitOptions};
-use crate::{CompareSettings, Error, Generate, Objective, Result, TrackSettings, TrainSettings};
+use crate::{CompareSettings, Dtype, Error, Generate, Objective, Result, TrackSettings, TrainSettings};
 use offshoot_methods::MethodConfig;
 use offshoot_models::chat::Date;
 use offshoot_models::weights::Pickles;
@@ -51,6 +51,9 @@ pub struct ModelRecipe {
     /// What stands for a sequence; what the checkpoint says if absent.
     #[serde(default)]
     pub pooling: Option<Pooling>,
+    /// What its products are computed in.
+    #[serde(default, skip_serializing_if = "Dtype::is_auto")]
+    pub dtype: Dtype,
     /// Whether its weights may be in torch's own format. A person's permission for one run: no file holds it.
     #[serde(skip)]
     pub pickles: Pickles,

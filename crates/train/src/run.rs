@@ -94,6 +94,7 @@ impl Prepared {
         let report = RunReport {
             model: self.model_name.clone(),
             task: self.objective.task(),
+            dtype: self.model.arithmetic().to_string(),
             rows_hash: self.fingerprint(),
             labels: self.labels.clone(),
             trainable_parameters,

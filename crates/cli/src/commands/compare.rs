@@ -142,7 +142,7 @@ fn compare(args: &Args, session: &Session) -> Result<()> {
         leave_out(&mut recipe, boosts, &error.to_string(), session);
     }
     recipe.methods.iter_mut().for_each(|method| method.resolve(prepared.model.backbone.shape()));
-    session.console.say(&briefing::lines(&prepared, &briefing, &args.run.model.dtype)?);
+    session.console.say(&briefing::lines(&prepared, &briefing)?);
     let unfinished = begin(args, &recipe, &output, session)?;
     output.write("recipe.toml", &recipe.to_toml()?)?;
     prepared.snapshots = Some(unfinished.snapshots.clone());

@@ -6,7 +6,6 @@ use crate::progress;
 use crate::session::Session;
 use crate::text::count;
 use anyhow::{Result, bail};
-use offshoot::core::Device;
 use offshoot::models::{LoadOptions, Model};
 use offshoot::train::data::{Columns, Example, Table, read_source};
 use offshoot::train::{DataRecipe, Embedded, Embedder, Shard, TrainSettings, open_tokenizer};
@@ -78,7 +77,7 @@ fn embed(args: &Args, session: &Session) -> Result<()> {
     let pickles = args.model.pickle.pickles();
     let folder = session.model_folder(name, pickles)?;
     let options = LoadOptions { pooling: args.model.pooling, pickles, ..LoadOptions::default() };
-    let model = Model::open(&folder, &options, &Device::cpu())?;
+    let model = Model::open(&folder, &options, &args.model.device())?;
     let tokenizer = open_tokenizer(&model, &folder)?;
     let asked = args.columns.max_length.unwrap_or(DataRecipe::new("").max_length);
     let most = asked.min(model.backbone.shape().positions);

@@ -138,7 +138,7 @@ fn object(
         "model": base.name,
         "adapter": args.adapter,
         "task": ready.classifier.objective.task(),
-        "dtype": args.model.dtype,
+        "dtype": base.model.arithmetic().to_string(),
         "test_rows": rows.rows.len(),
         "tokens": Lengths::of(&rows.rows).tokens,
         "labels": ready.labels,

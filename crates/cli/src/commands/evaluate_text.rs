@@ -108,7 +108,7 @@ fn object(args: &Args, language: &Language, dataset: &LmDataset, measured: &Meas
         "model": language.name,
         "adapter": args.adapter,
         "task": "language-model",
-        "dtype": args.model.dtype,
+        "dtype": language.model.arithmetic().to_string(),
         "test_rows": dataset.examples.len(),
         "duplicates": dataset.counts.duplicates,
         "evaluate_seconds": measured.seconds,

@@ -94,7 +94,7 @@ fn train(args: &Args, session: &Session) -> Result<()> {
     prepared.xgboost = xgboost::places();
     let mut classifier = start(args, &recipe, &prepared, session)?;
     recipe.methods = vec![classifier.method.clone()];
-    session.console.say(&briefing::lines(&prepared, &briefing, &args.run.model.dtype)?);
+    session.console.say(&briefing::lines(&prepared, &briefing)?);
     session.console.say(&briefing::method(&classifier.method, recipe.train.lr)?);
 
     let unfinished = Unfinished::begin("train", &args.unfinished, output.path(), &recipe, &session.console)?;

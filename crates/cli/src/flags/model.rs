@@ -3,9 +3,10 @@
 use super::change;
 use anyhow::{Context, Result};
 use clap::Args;
+use offshoot::core::Device;
 use offshoot::models::Pooling;
 use offshoot::models::weights::Pickles;
-use offshoot::train::ModelRecipe;
+use offshoot::train::{Dtype, ModelRecipe};
 
 /// The model.
 #[derive(Clone, Debug, Args)]
@@ -19,9 +20,10 @@ pub(crate) struct ModelFlags {
     #[arg(long)]
     pub(crate) pooling: Option<Pooling>,
 
-    /// The type of the frozen weights; only f32 so far
-    #[arg(long, value_name = "TYPE", default_value = "f32", value_parser = dtype)]
-    pub(crate) dtype: String,
+    /// What matrix products are computed in: f32, bf16, or auto, which is bf16 where this machine is faster at
+    /// it [default: auto]
+    #[arg(long, value_name = "TYPE")]
+    dtype: Option<Dtype>,
 
     #[command(flatten)]
     pub(crate) pickle: PickleFlags,
@@ -53,8 +55,14 @@ pub(crate) struct MachineFlags {
 }
 
 impl ModelFlags {
+    /// Where and in what a model is computed that no recipe names.
+    pub(crate) fn device(&self) -> Device {
+        self.dtype.unwrap_or_default().device()
+    }
+
     pub(super) fn change(&self, recipe: &mut ModelRecipe) {
         change(&mut recipe.name, self.model.as_ref());
+        change(&mut recipe.dtype, self.dtype.as_ref());
         recipe.pooling = self.pooling.or(recipe.pooling);
         recipe.pickles = self.pickle.pickles();
     }
@@ -71,12 +79,5 @@ impl MachineFlags {
         let threads = self.threads.unwrap_or(0);
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.into()).build();
         pool.context("the threads cannot be started; ask for fewer with --threads")?.install(work)
-    }
-}
-
-fn dtype(text: &str) -> Result<String, String> {
-    match text {
-        "f32" => Ok(text.to_owned()),
-        _ => Err("only f32 is supported so far".into()),
     }
 }

@@ -143,7 +143,7 @@ fn wrong_usage_is_exit_code_2() {
         ("train rows.csv", "which model"),
         ("train --model model", "DATA"),
         ("train rows.csv --model model --method lorra", "lora"),
-        ("train rows.csv --model model --dtype bf16", "only f32"),
+        ("train rows.csv --model model --dtype f16", "choose auto, f32 or bf16"),
         ("train rows.csv --model model --method head --rank 4", "--rank"),
         ("train rows.csv --model model --set epochs=3", "train"),
         ("train rows.csv --model model --set train.epoch=3", "epoch"),

@@ -119,17 +119,17 @@ fn chunk(
     // Batches of all lengths use the same buffer.
     let most = most_rows(x.device().most_rows(), vocab);
     let mut logits = x.device().take_of(n * vocab, most * vocab);
-    let precision = x.device().precision();
-    product(logits.host_mut(), values, n, head.operand(), precision);
+    let arithmetic = x.device().arithmetic();
+    product(logits.host_mut(), values, n, head.operand(), arithmetic);
     if grads.x.is_none() && grads.head.is_none() {
         return kernel::cross_entropy(losses, None, logits.host(), labels, 0.0);
     }
     kernel::cross_entropy_in_place(losses, logits.host_mut(), labels);
     let slope = logits;
     if let Some(dx) = &mut grads.x {
-        product_straight(&mut dx.host_mut()[range], slope.host(), n, head.operand(), precision);
+        product_straight(&mut dx.host_mut()[range], slope.host(), n, head.operand(), arithmetic);
     }
     if let Some(dhead) = &mut grads.head {
-        product_outer(dhead.host_mut(), slope.host(), vocab, Dense::new(values, n, d), true, precision);
+        product_outer(dhead.host_mut(), slope.host(), vocab, Dense::new(values, n, d), true, arithmetic);
     }
 }

@@ -21,16 +21,16 @@ impl Tensor {
         let outputs = matrix_rows(weight);
         let (n, shape) = (matrix_rows(self), with_cols(self, outputs));
         let mut y = self.device().take(n * outputs);
-        let precision = self.device().precision();
-        product(y.host_mut(), self.host(), n, mat(weight), precision);
+        let arithmetic = self.device().arithmetic();
+        product(y.host_mut(), self.host(), n, mat(weight), arithmetic);
         let (to_x, to_w) = (self.link(), weight.link());
         let (x, w) = (self.save_if(to_w.is_some()), weight.save_if(to_x.is_some()));
         Ok(Tensor::output(self.device(), &shape, y, &[self, weight], move |dy| {
             if let (Some(link), Some(w)) = (to_x, w) {
-                link.receive(|dx| product_straight(dx, dy.host(), n, mat(&w), precision));
+                link.receive(|dx| product_straight(dx, dy.host(), n, mat(&w), arithmetic));
             }
             if let (Some(link), Some(x)) = (to_w, x) {
-                link.receive(|dw| product_outer(dw, dy.host(), outputs, mat(&x), false, precision));
+                link.receive(|dw| product_outer(dw, dy.host(), outputs, mat(&x), false, arithmetic));
             }
             Ok(())
         }))
@@ -62,17 +62,17 @@ impl Tensor {
             return Err(shapes("matmul", self, other.shape()));
         }
         let mut y = self.device().take(m * n);
-        let precision = self.device().precision();
-        product_straight(y.host_mut(), self.host(), m, mat(other), precision);
+        let arithmetic = self.device().arithmetic();
+        product_straight(y.host_mut(), self.host(), m, mat(other), arithmetic);
         let (to_a, to_b) = (self.link(), other.link());
         let (a, b) = (self.save_if(to_b.is_some()), other.save_if(to_a.is_some()));
         Ok(Tensor::output(self.device(), &with_cols(self, n), y, &[self, other], move |dy| {
             if let (Some(link), Some(b)) = (to_a, b) {
-                link.receive(|da| product(da, dy.host(), m, mat(&b), precision));
+                link.receive(|da| product(da, dy.host(), m, mat(&b), arithmetic));
             }
             if let (Some(link), Some(a)) = (to_b, a) {
                 let dy = Dense::new(dy.host(), m, n);
-                link.receive(|db| product_outer(db, a.host(), k, dy, false, precision));
+                link.receive(|db| product_outer(db, a.host(), k, dy, false, arithmetic));
             }
             Ok(())
         }))

@@ -2,7 +2,7 @@
 
 use crate::{Group, MINILM, SMOLLM2, VOCABULARY, noise};
 use criterion::Criterion;
-use offshoot_kernels::gemm::{Dense, Operand, Precision, product, product_outer, product_straight};
+use offshoot_kernels::gemm::{Dense, Operand, Arithmetic, product, product_outer, product_straight};
 use offshoot_kernels::quant::{Format, Matrix};
 
 /// `x` `[n, inner]` with a weight `[outer, inner]`.
@@ -48,7 +48,7 @@ fn dense(group: &mut Group<'_>, shape: &Shape) {
     frozen(group, "f32", shape, Dense::new(&weight, outer, inner).into());
     let (x, dy, mut dw) = (noise(n * inner), noise(n * outer), noise(inner * outer));
     group.operations(&shape.name("f32 dw = dy^T x"), shape.operations(), || {
-        product_outer(&mut dw, &dy, outer, Dense::new(&x, n, inner), false, Precision::F32);
+        product_outer(&mut dw, &dy, outer, Dense::new(&x, n, inner), false, Arithmetic::F32);
     });
 }
 
@@ -64,11 +64,11 @@ fn frozen(group: &mut Group<'_>, kind: &str, shape: &Shape, weight: Operand<'_>)
     let &Shape { n, inner, outer } = shape;
     let (x, mut y) = (noise(n * inner), noise(n * outer));
     group.operations(&shape.name(&format!("{kind} y = x w^T")), shape.operations(), || {
-        product(&mut y, &x, n, weight, Precision::F32);
+        product(&mut y, &x, n, weight, Arithmetic::F32);
     });
     let (dy, mut dx) = (y, x);
     group.operations(&shape.name(&format!("{kind} dx = dy w")), shape.operations(), || {
-        product_straight(&mut dx, &dy, n, weight, Precision::F32);
+        product_straight(&mut dx, &dy, n, weight, Arithmetic::F32);
     });
 }
 

@@ -1,6 +1,6 @@
 //! Matrix products with a matrix that stays where and how it is: in f32 or in the blocks of a file.
 //!
-//! Factors are multiplied in f32, or rounded to bf16 first ([`Precision`]); sums are in f32.
+//! Factors are multiplied in f32, or rounded to bf16 first ([`Arithmetic`]); sums are in f32.
 //!
 //! A task unpacks a tile of the right-hand matrix into panels that stay in the cache, and multiplies its rows
 //! of the left one with them; those are used where they lie. Each element of the output is one chain of fused
@@ -23,6 +23,7 @@ use left::{Left, Packed};
 use micro::{Strip, panel_width};
 use rayon::prelude::*;
 use std::cell::RefCell;
+use std::fmt;
 use std::ops::Range;
 use tile::Tile;
 
@@ -115,7 +116,7 @@ impl Source for Dense<'_> {
 
 /// What the factors of products are rounded to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Precision {
+pub enum Arithmetic {
     /// Nothing.
     #[default]
     F32,
@@ -124,7 +125,7 @@ pub enum Precision {
     Bf16,
 }
 
-impl Precision {
+impl Arithmetic {
     /// Of products with a matrix of this size, or whose result is one.
     fn for_matrix(self, rows: usize, cols: usize) -> Self {
         if rows.min(cols) < BF16_LEAST { Self::F32 } else { self }
@@ -136,14 +137,23 @@ impl Precision {
     }
 }
 
+impl fmt::Display for Arithmetic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::F32 => "f32",
+            Self::Bf16 => "bf16",
+        })
+    }
+}
+
 /// Rows and columns of a matrix for which rounding to bf16 pays.
 pub const BF16_LEAST: usize = 32;
 
 /// `out = x wᵀ`: `out` `[n, w.rows]`, `x` `[n, w.cols]`.
-pub fn product<'a>(out: &mut [f32], x: &[f32], n: usize, w: impl Into<Operand<'a>>, precision: Precision) {
+pub fn product<'a>(out: &mut [f32], x: &[f32], n: usize, w: impl Into<Operand<'a>>, arithmetic: Arithmetic) {
     match w.into() {
-        Operand::Dense(w) => transposed(out, x, n, &w, precision),
-        Operand::Quantized(w) => transposed(out, x, n, &w, precision),
+        Operand::Dense(w) => transposed(out, x, n, &w, arithmetic),
+        Operand::Quantized(w) => transposed(out, x, n, &w, arithmetic),
     }
 }
 
@@ -163,30 +173,30 @@ pub fn product_straight<'a>(
     x: &[f32],
     n: usize,
     w: impl Into<Operand<'a>>,
-    precision: Precision,
+    arithmetic: Arithmetic,
 ) {
     match w.into() {
-        Operand::Dense(w) => straight(out, x, n, &w, precision),
-        Operand::Quantized(w) => straight(out, x, n, &w, precision),
+        Operand::Dense(w) => straight(out, x, n, &w, arithmetic),
+        Operand::Quantized(w) => straight(out, x, n, &w, arithmetic),
     }
 }
 
-fn transposed(out: &mut [f32], x: &[f32], n: usize, w: &impl Source, precision: Precision) {
+fn transposed(out: &mut [f32], x: &[f32], n: usize, w: &impl Source, arithmetic: Arithmetic) {
     assert_eq!(x.len(), n * w.cols(), "left side is not [n, w.cols]");
     assert_eq!(out.len(), n * w.rows(), "output is not [n, w.rows]");
     let _timed = time_product(Kind::Product, n * w.cols() * w.rows());
     let left = Left::rows(x, w.cols());
-    let precision = precision.for_matrix(w.rows(), w.cols());
-    run(out, left, (n, w.cols(), w.rows()), w, (Side::Transposed, false), precision);
+    let arithmetic = arithmetic.for_matrix(w.rows(), w.cols());
+    run(out, left, (n, w.cols(), w.rows()), w, (Side::Transposed, false), arithmetic);
 }
 
-fn straight(out: &mut [f32], x: &[f32], n: usize, w: &impl Source, precision: Precision) {
+fn straight(out: &mut [f32], x: &[f32], n: usize, w: &impl Source, arithmetic: Arithmetic) {
     assert_eq!(x.len(), n * w.rows(), "left side is not [n, w.rows]");
     assert_eq!(out.len(), n * w.cols(), "output is not [n, w.cols]");
     let _timed = time_product(Kind::ProductToInput, n * w.cols() * w.rows());
     let left = Left::rows(x, w.rows());
-    let precision = precision.for_matrix(w.rows(), w.cols());
-    run(out, left, (n, w.rows(), w.cols()), w, (Side::Straight, false), precision);
+    let arithmetic = arithmetic.for_matrix(w.rows(), w.cols());
+    run(out, left, (n, w.rows(), w.cols()), w, (Side::Straight, false), arithmetic);
 }
 
 /// `out = aᵀ b`, or `out += aᵀ b` with `accumulate`: `out` `[a's columns, b.cols]`, `a` `[b.rows, columns]`. With
@@ -197,14 +207,14 @@ pub fn product_outer(
     columns: usize,
     b: Dense<'_>,
     accumulate: bool,
-    precision: Precision,
+    arithmetic: Arithmetic,
 ) {
     assert_eq!(a.len(), b.rows * columns, "left side is not [b.rows, columns]");
     assert_eq!(out.len(), columns * b.cols, "output is not [columns, b.cols]");
     let _timed = time_product(Kind::ProductToWeight, columns * b.rows * b.cols);
     let left = Left::columns(a, columns);
-    let precision = precision.for_matrix(columns, b.cols);
-    run(out, left, (columns, b.rows, b.cols), &b, (Side::Straight, accumulate), precision);
+    let arithmetic = arithmetic.for_matrix(columns, b.cols);
+    run(out, left, (columns, b.rows, b.cols), &b, (Side::Straight, accumulate), arithmetic);
 }
 
 /// Which way round the right-hand matrix is multiplied.
@@ -260,7 +270,7 @@ fn run<W: Source>(
     (rows, depth, width): (usize, usize, usize),
     right: &W,
     (side, accumulate): (Side, bool),
-    precision: Precision,
+    arithmetic: Arithmetic,
 ) {
     if out.is_empty() || depth == 0 {
         return if accumulate {
@@ -268,9 +278,9 @@ fn run<W: Source>(
             out.fill(0.0)
         };
     }
-    match precision {
-        Precision::F32 => run_f32(out, left, (rows, depth, width), right, (side, accumulate)),
-        Precision::Bf16 => bf16::run(out, left, (rows, depth, width), right, (side, accumulate)),
+    match arithmetic {
+        Arithmetic::F32 => run_f32(out, left, (rows, depth, width), right, (side, accumulate)),
+        Arithmetic::Bf16 => bf16::run(out, left, (rows, depth, width), right, (side, accumulate)),
     }
 }
 

@@ -33,17 +33,17 @@ fn every_side_and_odd_sizes() {
     for (m, k, n) in SIZES {
         let (x, w) = (noise(1, m * k), noise(2, k * n));
         let mut out = vec![f32::NAN; m * n];
-        product(&mut out, &x, m, Dense::new(&w, n, k), Precision::F32);
+        product(&mut out, &x, m, Dense::new(&w, n, k), Arithmetic::F32);
         let x_at = |i: usize, p: usize| x[i * k + p];
         assert_close(&out, &sums((m, k, n), x_at, |p, j| w[j * k + p]), TOLERANCE);
         out.fill(f32::NAN);
-        product_straight(&mut out, &x, m, Dense::new(&w, k, n), Precision::F32);
+        product_straight(&mut out, &x, m, Dense::new(&w, k, n), Arithmetic::F32);
         assert_close(&out, &sums((m, k, n), x_at, |p, j| w[p * n + j]), TOLERANCE);
         out.fill(f32::NAN);
-        product_outer(&mut out, &x, m, Dense::new(&w, k, n), false, Precision::F32);
+        product_outer(&mut out, &x, m, Dense::new(&w, k, n), false, Arithmetic::F32);
         let turned = sums((m, k, n), |i, p| x[p * m + i], |p, j| w[p * n + j]);
         assert_close(&out, &turned, TOLERANCE);
-        product_outer(&mut out, &x, m, Dense::new(&w, k, n), true, Precision::F32);
+        product_outer(&mut out, &x, m, Dense::new(&w, k, n), true, Arithmetic::F32);
         assert_close(&out, &turned.iter().map(|sum| 2.0 * sum).collect::<Vec<_>>(), 2.0 * TOLERANCE);
     }
 }
@@ -54,8 +54,8 @@ fn a_row_has_the_same_bits_beside_any_others() {
     let (x, w) = (noise(1, rows * k), noise(2, k * n));
     let run = |from: usize, rows: usize| {
         let (mut there, mut back) = (vec![0.0; rows * n], vec![0.0; rows * n]);
-        product(&mut there, &x[from * k..][..rows * k], rows, Dense::new(&w, n, k), Precision::F32);
-        product_straight(&mut back, &x[from * k..][..rows * k], rows, Dense::new(&w, k, n), Precision::F32);
+        product(&mut there, &x[from * k..][..rows * k], rows, Dense::new(&w, n, k), Arithmetic::F32);
+        product_straight(&mut back, &x[from * k..][..rows * k], rows, Dense::new(&w, k, n), Arithmetic::F32);
         (there, back)
     };
     let (there, back) = run(0, rows);
@@ -106,19 +106,19 @@ fn architectures() -> Vec<pulp::Arch> {
 #[test]
 fn nothing_to_sum() {
     let (mut out, none) = (vec![3.0; 60], Vec::new());
-    product_outer(&mut out, &none, 10, Dense::new(&none, 0, 6), true, Precision::F32);
+    product_outer(&mut out, &none, 10, Dense::new(&none, 0, 6), true, Arithmetic::F32);
     assert_eq!(out, [3.0; 60]);
-    product_straight(&mut out, &none, 10, Dense::new(&none, 0, 6), Precision::F32);
+    product_straight(&mut out, &none, 10, Dense::new(&none, 0, 6), Arithmetic::F32);
     assert_eq!(out, [0.0; 60]);
     out.fill(3.0);
-    product(&mut out, &none, 10, Dense::new(&none, 6, 0), Precision::F32);
+    product(&mut out, &none, 10, Dense::new(&none, 6, 0), Arithmetic::F32);
     assert_eq!(out, [0.0; 60]);
     product_few(&mut [], &none, 0, Dense::new(&out, 2, 30));
     out.fill(3.0);
     product_few(&mut out, &none, 10, Dense::new(&none, 6, 0));
     assert_eq!(out, [0.0; 60]);
-    product(&mut [], &none, 0, Dense::new(&out, 2, 30), Precision::F32);
-    product(&mut [], &out, 10, Dense::new(&none, 0, 6), Precision::F32);
+    product(&mut [], &none, 0, Dense::new(&out, 2, 30), Arithmetic::F32);
+    product(&mut [], &out, 10, Dense::new(&none, 0, 6), Arithmetic::F32);
 }
 
 #[test]
@@ -127,11 +127,11 @@ fn same_bits_on_any_number_of_threads() {
         let (x, w) = (noise(1, m * k), noise(2, k * n));
         assert_same_on_threads(|| {
             let mut out = vec![0.0; m * n];
-            product(&mut out, &x, m, Dense::new(&w, n, k), Precision::F32);
+            product(&mut out, &x, m, Dense::new(&w, n, k), Arithmetic::F32);
             let mut turned = vec![0.0; m * n];
-            product_straight(&mut turned, &x, m, Dense::new(&w, k, n), Precision::F32);
+            product_straight(&mut turned, &x, m, Dense::new(&w, k, n), Arithmetic::F32);
             let mut outer = vec![0.0; k * n];
-            product_outer(&mut outer, &x, k, Dense::new(&turned, m, n), false, Precision::F32);
+            product_outer(&mut outer, &x, k, Dense::new(&turned, m, n), false, Arithmetic::F32);
             [out, turned, outer].concat()
         });
     }
@@ -140,7 +140,7 @@ fn same_bits_on_any_number_of_threads() {
 #[test]
 #[should_panic(expected = "left side is not [n, w.cols]")]
 fn shapes_are_checked() {
-    product(&mut [0.0; 4], &[0.0; 6], 2, Dense::new(&[0.0; 4], 2, 2), Precision::F32);
+    product(&mut [0.0; 4], &[0.0; 6], 2, Dense::new(&[0.0; 4], 2, 2), Arithmetic::F32);
 }
 
 #[test]
@@ -158,9 +158,9 @@ fn few_rows_too() {
 fn a_narrow_product_leaves_the_memory_of_a_wide_one() {
     let (x, w) = (noise(1, 130 * 384), noise(2, 384 * 200));
     let mut out = vec![0.0; 130 * 200];
-    product(&mut out, &x, 130, Dense::new(&w, 200, 384), Precision::F32);
+    product(&mut out, &x, 130, Dense::new(&w, 200, 384), Arithmetic::F32);
     let kept = left::kept();
     assert!(kept >= x.len(), "{kept} values are kept");
-    product(&mut out[..130 * 8], &x, 130, Dense::new(&w[..8 * 384], 8, 384), Precision::F32);
+    product(&mut out[..130 * 8], &x, 130, Dense::new(&w[..8 * 384], 8, 384), Arithmetic::F32);
     assert_eq!(left::kept(), kept);
 }

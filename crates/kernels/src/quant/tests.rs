@@ -2,7 +2,7 @@
 //! Python package `gguf` 0.19 computed; products against f32 products of the dequantised matrix.
 
 use super::*;
-use crate::gemm::{Dense, Precision, product, product_straight};
+use crate::gemm::{Dense, Arithmetic, product, product_straight};
 use crate::testing::{assert_close, assert_same_on_threads, noise};
 
 /// Sums of up to 2,100 products of numbers up to 2, in another order.
@@ -204,12 +204,12 @@ fn products_are_those_of_the_dequantised_matrix() {
         let (x, dy) = (noise(1, n * w.cols()), noise(2, n * w.rows()));
         let values = Dense::new(values, w.rows(), w.cols());
         let (mut found, mut expected) = (vec![f32::NAN; dy.len()], vec![0.0; dy.len()]);
-        product(&mut found, &x, n, w, Precision::F32);
-        product(&mut expected, &x, n, values, Precision::F32);
+        product(&mut found, &x, n, w, Arithmetic::F32);
+        product(&mut expected, &x, n, values, Arithmetic::F32);
         assert_eq!(found, expected);
         let (mut found, mut expected) = (vec![f32::NAN; x.len()], vec![0.0; x.len()]);
-        product_straight(&mut found, &dy, n, w, Precision::F32);
-        product_straight(&mut expected, &dy, n, values, Precision::F32);
+        product_straight(&mut found, &dy, n, w, Arithmetic::F32);
+        product_straight(&mut expected, &dy, n, values, Arithmetic::F32);
         assert_eq!(found, expected);
     });
 }
@@ -233,15 +233,15 @@ fn rows_are_looked_up_and_measured() {
 #[test]
 fn nothing_in_nothing_out() {
     let none = Matrix::new(Format::Q4K, &[], 0, 256);
-    product(&mut [], &[0.0; 512], 2, none, Precision::F32);
+    product(&mut [], &[0.0; 512], 2, none, Arithmetic::F32);
     let mut dx = [1.0; 512];
-    product_straight(&mut dx, &[], 2, none, Precision::F32);
+    product_straight(&mut dx, &[], 2, none, Arithmetic::F32);
     assert_eq!(dx, [0.0; 512]);
     row_squares(&mut [], none);
     gather_rows(&mut [], none, &[]);
     dequantize(Format::Q4K, &[], &mut []);
     let mut out = [1.0; 4];
-    product(&mut out, &[], 2, Matrix::new(Format::Q4_0, &[], 2, 0), Precision::F32);
+    product(&mut out, &[], 2, Matrix::new(Format::Q4_0, &[], 2, 0), Arithmetic::F32);
     assert_eq!(out, [0.0; 4]);
 }
 
@@ -255,12 +255,12 @@ fn same_bits_on_any_number_of_threads() {
             let (x, dy) = (noise(1, n * cols), noise(2, n * rows));
             assert_same_on_threads(|| {
                 let mut out = vec![0.0; dy.len()];
-                product(&mut out, &x, n, w, Precision::F32);
+                product(&mut out, &x, n, w, Arithmetic::F32);
                 out
             });
             assert_same_on_threads(|| {
                 let mut dx = vec![0.0; x.len()];
-                product_straight(&mut dx, &dy, n, w, Precision::F32);
+                product_straight(&mut dx, &dy, n, w, Arithmetic::F32);
                 dx
             });
         }

@@ -37,7 +37,7 @@ pub struct RunReport {
     pub model: String,
     /// `classification`, `regression` or `language-model`.
     pub task: Task,
-    /// The type of frozen weights.
+    /// What products were computed in.
     pub dtype: String,
     /// Peak learning rate.
     pub learning_rate: f32,
@@ -160,7 +160,6 @@ impl RunReport {
         Self {
             tool: TOOL.to_owned(),
             method: method.info().name.to_owned(),
-            dtype: "f32".to_owned(),
             learning_rate: settings.lr.unwrap_or(method.info().learning_rate),
             seed: Some(settings.seed),
             ..Self::default()

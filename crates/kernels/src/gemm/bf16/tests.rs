@@ -1,4 +1,4 @@
-use super::super::{BF16_LEAST, Dense, Precision, product, product_outer, product_straight};
+use super::super::{BF16_LEAST, Dense, Arithmetic, product, product_outer, product_straight};
 use super::round::round;
 use super::*;
 use crate::testing::{assert_close, assert_same_on_threads, noise};
@@ -79,7 +79,7 @@ fn factors_are_rounded_and_sums_are_not() {
     let near = |x: f32| f32::from_bits(round(x) << 16);
     let expected = sums((m, k, n), |i, p| near(x[i * k + p]), |p, j| near(w[j * k + p]));
     let mut out = vec![f32::NAN; m * n];
-    product(&mut out, &x, m, Dense::new(&w, n, k), Precision::Bf16);
+    product(&mut out, &x, m, Dense::new(&w, n, k), Arithmetic::Bf16);
     assert_close(&out, &expected, TOLERANCE);
 }
 
@@ -123,14 +123,14 @@ fn thin_matrices_stay_in_f32() {
     let (m, k) = (50, 384);
     for rank in [1, 8, BF16_LEAST - 1] {
         let (x, w) = (noise(1, m * k), noise(2, k * rank));
-        let run = |precision| {
+        let run = |arithmetic| {
             let (mut down, mut up, mut slope) = (vec![0.0; m * rank], vec![0.0; m * k], vec![0.0; rank * k]);
-            product(&mut down, &x, m, Dense::new(&w, rank, k), precision);
-            product_straight(&mut up, &down, m, Dense::new(&w, rank, k), precision);
-            product_outer(&mut slope, &down, rank, Dense::new(&x, m, k), false, precision);
+            product(&mut down, &x, m, Dense::new(&w, rank, k), arithmetic);
+            product_straight(&mut up, &down, m, Dense::new(&w, rank, k), arithmetic);
+            product_outer(&mut slope, &down, rank, Dense::new(&x, m, k), false, arithmetic);
             [down, up, slope].concat()
         };
-        assert_eq!(run(Precision::Bf16), run(Precision::F32));
+        assert_eq!(run(Arithmetic::Bf16), run(Arithmetic::F32));
     }
 }
 
@@ -141,8 +141,8 @@ fn a_row_has_the_same_bits_beside_any_others() {
     let run = |from: usize, rows: usize| {
         let x = &x[from * k..][..rows * k];
         let (mut there, mut back) = (vec![0.0; rows * n], vec![0.0; rows * n]);
-        product(&mut there, x, rows, Dense::new(&w, n, k), Precision::Bf16);
-        product_straight(&mut back, x, rows, Dense::new(&w, k, n), Precision::Bf16);
+        product(&mut there, x, rows, Dense::new(&w, n, k), Arithmetic::Bf16);
+        product_straight(&mut back, x, rows, Dense::new(&w, k, n), Arithmetic::Bf16);
         (there, back)
     };
     let (there, back) = run(0, rows);
@@ -159,11 +159,11 @@ fn same_bits_on_any_number_of_threads() {
         let (x, w) = (noise(1, m * k), noise(2, k * n));
         assert_same_on_threads(|| {
             let mut out = vec![0.0; m * n];
-            product(&mut out, &x, m, Dense::new(&w, n, k), Precision::Bf16);
+            product(&mut out, &x, m, Dense::new(&w, n, k), Arithmetic::Bf16);
             let mut turned = vec![0.0; m * n];
-            product_straight(&mut turned, &x, m, Dense::new(&w, k, n), Precision::Bf16);
+            product_straight(&mut turned, &x, m, Dense::new(&w, k, n), Arithmetic::Bf16);
             let mut outer = vec![0.0; k * n];
-            product_outer(&mut outer, &x, k, Dense::new(&turned, m, n), false, Precision::Bf16);
+            product_outer(&mut outer, &x, k, Dense::new(&turned, m, n), false, Arithmetic::Bf16);
             [out, turned, outer].concat()
         });
     }
