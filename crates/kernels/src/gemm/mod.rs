@@ -19,6 +19,7 @@ mod tile;
 use crate::profile::{Kind, time_product};
 use crate::quant::Matrix;
 use crate::reduce::sum_of2;
+pub(crate) use bf16::Fill;
 use left::{Left, Packed};
 use micro::{Strip, panel_width};
 use rayon::prelude::*;
@@ -62,8 +63,25 @@ pub(crate) trait Source: Sync {
     /// Columns `at..at + out.len()` of a row. Both ends are multiples of the grain.
     fn read(&self, out: &mut [f32], row: usize, at: usize);
 
+    /// As [`read`](Self::read), rounded to bf16.
+    #[inline(always)]
+    fn read_rounded<F: Fill>(&self, out: &mut [u16], row: usize, at: usize) {
+        round_pieces::<F>(self, out, row, at);
+    }
+
     /// The sum of a row's products with `x` `[cols]`, in an order of its own.
     fn dot(&self, row: usize, x: &[f32]) -> f32;
+}
+
+/// [`Source::read_rounded`] by way of f32.
+#[inline(always)]
+pub(crate) fn round_pieces<F: Fill>(source: &(impl Source + ?Sized), out: &mut [u16], row: usize, at: usize) {
+    let mut piece = [0.0; PIECE];
+    for (out, at) in out.chunks_mut(PIECE).zip((at..).step_by(PIECE)) {
+        let piece = &mut piece[..out.len()];
+        source.read(piece, row, at);
+        F::round(out, piece);
+    }
 }
 
 /// Pieces of rows begin at multiples of so many columns: of every quantised format's block.
@@ -104,6 +122,11 @@ impl Source for Dense<'_> {
     }
 
     #[inline(always)]
+    fn read_rounded<F: Fill>(&self, out: &mut [u16], row: usize, at: usize) {
+        F::round(out, &self.data[row * self.cols + at..][..out.len()]);
+    }
+
+    #[inline(always)]
     fn dot(&self, row: usize, x: &[f32]) -> f32 {
         sum_of2(
             &self.data[row * self.cols..][..self.cols],
@@ -120,8 +143,8 @@ pub enum Arithmetic {
     /// Nothing.
     #[default]
     F32,
-    /// bf16, where the matrix has at least [`BF16_LEAST`] rows and columns: products with the thin factors of
-    /// low-rank methods stay in f32.
+    /// bf16, where the matrix has at least [`BF16_LEAST`] rows and columns: products with the heads of few classes
+    /// stay in f32.
     Bf16,
 }
 
@@ -147,7 +170,7 @@ impl fmt::Display for Arithmetic {
 }
 
 /// Rows and columns of a matrix for which rounding to bf16 pays.
-pub const BF16_LEAST: usize = 32;
+pub const BF16_LEAST: usize = 4;
 
 /// `out = x wᵀ`: `out` `[n, w.rows]`, `x` `[n, w.cols]`.
 pub fn product<'a>(out: &mut [f32], x: &[f32], n: usize, w: impl Into<Operand<'a>>, arithmetic: Arithmetic) {

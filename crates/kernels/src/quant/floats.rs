@@ -28,6 +28,12 @@ pub(super) fn bf16(bytes: &[u8], out: &mut [f32]) {
     each(bytes, out, bfloat);
 }
 
+/// The bits of elements of two bytes.
+#[inline(always)]
+pub(super) fn bits(bytes: &[u8], out: &mut [u16]) {
+    out.iter_mut().zip(bytes.as_chunks::<2>().0).for_each(|(o, &b)| *o = u16::from_le_bytes(b));
+}
+
 /// The upper half of an f32.
 #[inline(always)]
 pub(super) fn bfloat(bytes: [u8; 2]) -> f32 {

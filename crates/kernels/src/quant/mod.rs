@@ -14,7 +14,7 @@ mod tests;
 
 pub use rows::{gather_rows, row_squares};
 
-use crate::gemm::Source;
+use crate::gemm::{Fill, Source, round_pieces};
 use crate::parallel::vectorized;
 use rayon::prelude::*;
 use std::fmt;
@@ -162,6 +162,14 @@ impl Source for Matrix<'_> {
     #[inline(always)]
     fn read(&self, out: &mut [f32], row: usize, at: usize) {
         self.unpack_row(out, row, at);
+    }
+
+    #[inline(always)]
+    fn read_rounded<F: Fill>(&self, out: &mut [u16], row: usize, at: usize) {
+        match self.format {
+            Format::Bf16 => floats::bits(&self.bytes[row * self.row_bytes + 2 * at..], out),
+            _ => round_pieces::<F>(self, out, row, at),
+        }
     }
 
     #[inline(always)]

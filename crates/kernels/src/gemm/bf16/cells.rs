@@ -1,71 +1,68 @@
-//! Cells of bf16 values, and how rows of f32 become cells.
-
-use super::round::round_pairs;
+//! Cells of bf16 values, and the arithmetic that fills them.
 
 /// Rows or columns of a cell: the lanes of a vector of f32, the rows of a tile of AMX.
 pub(super) const SIDE: usize = 16;
 
-/// Pairs of inner indices of a cell.
-pub(super) const PAIRS: usize = 16;
-
 /// Inner indices of a cell.
-pub(super) const DEPTH: usize = 2 * PAIRS;
+pub(super) const DEPTH: usize = 32;
 
-/// 16 x 16 pairs of bf16 values: of the left side `[row, pair]`, of the right side `[pair, column]`. The first of
-/// a pair is its lower half.
+/// 16 rows of 32 bf16 values. Of the left side a row is one of the matrix, along the inner index; of the right
+/// side it is a pair of inner indices, for 16 columns: `[pair, column, 2]`.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
-pub(super) struct Cell(pub(super) [[u32; SIDE]; PAIRS]);
+pub(crate) struct Cell(pub(super) [[u16; DEPTH]; SIDE]);
 
 impl Cell {
-    pub(super) const ZERO: Self = Self([[0; SIDE]; PAIRS]);
-
-    /// The other way round.
-    #[inline(always)]
-    pub(super) fn turned(&self) -> Self {
-        let mut turned = Self::ZERO;
-        for (i, row) in turned.0.iter_mut().enumerate() {
-            for (value, from) in row.iter_mut().zip(&self.0) {
-                *value = from[i];
-            }
-        }
-        turned
-    }
+    pub(super) const ZERO: Self = Self([[0; DEPTH]; SIDE]);
 }
 
-/// Cells along the inner index for a row of `depth` values.
+/// Cells along `depth` inner indices.
 pub(super) fn cells(depth: usize) -> usize {
     depth.div_ceil(DEPTH)
 }
 
-/// Row `at` of cells along the inner index: `row` in pairs, filled up with zeros.
-#[inline(always)]
-pub(super) fn set_row(cells: &mut [Cell], at: usize, row: &[f32]) {
-    let (whole, rest) = row.as_chunks::<DEPTH>();
-    for (cell, values) in cells.iter_mut().zip(whole) {
-        cell.0[at] = along(values);
-    }
-    if let Some(cell) = cells.get_mut(whole.len()) {
-        let mut values = [0.0; DEPTH];
-        values[..rest.len()].copy_from_slice(rest);
-        cell.0[at] = along(&values);
+/// What is done to values on their way into cells.
+pub(crate) trait Fill {
+    /// The nearest bf16 of each of as many values, the even one of two that are equally near. Not a number stays that.
+    fn round(out: &mut [u16], values: &[f32]);
+
+    /// Exchanges the rows and the pairs of columns of a cell.
+    fn turn(cell: &mut Cell);
+
+    /// `pairs[j] = first[j], second[j]`.
+    #[inline(always)]
+    fn pair(pairs: &mut [u16; DEPTH], first: &[u16], second: &[u16]) {
+        for (pair, (&first, &second)) in pairs.as_chunks_mut::<2>().0.iter_mut().zip(first.iter().zip(second)) {
+            *pair = [first, second];
+        }
     }
 }
 
-/// Neighbours become pairs.
-#[inline(always)]
-fn along(values: &[f32; DEPTH]) -> [u32; PAIRS] {
-    let pairs = values.as_chunks::<2>().0;
-    round_pairs(std::array::from_fn(|p| pairs[p][0]), std::array::from_fn(|p| pairs[p][1]))
+/// By whatever vectors there are.
+pub(super) struct Plainly;
+
+impl Fill for Plainly {
+    #[inline(always)]
+    fn round(out: &mut [u16], values: &[f32]) {
+        out.iter_mut().zip(values).for_each(|(out, &value)| *out = round(value));
+    }
+
+    #[inline(always)]
+    fn turn(cell: &mut Cell) {
+        let from = *cell;
+        for (i, row) in cell.0.iter_mut().enumerate() {
+            for (pair, from) in row.as_chunks_mut::<2>().0.iter_mut().zip(&from.0) {
+                *pair = [from[2 * i], from[2 * i + 1]];
+            }
+        }
+    }
 }
 
-/// Two rows of 16 columns become pairs of inner indices, one for each column.
+/// The bits of the nearest bf16.
 #[inline(always)]
-pub(super) fn across(first: &[f32], second: &[f32]) -> [u32; SIDE] {
-    let whole = |row: &[f32]| {
-        let mut values = [0.0; SIDE];
-        values[..row.len()].copy_from_slice(row);
-        values
-    };
-    round_pairs(whole(first), whole(second))
+pub(super) fn round(value: f32) -> u16 {
+    let bits = value.to_bits();
+    let rounded = bits.wrapping_add(0x7fff + (bits >> 16 & 1)) >> 16;
+    let quiet = bits >> 16 | 0x40;
+    (if bits & 0x7fff_ffff > 0x7f80_0000 { quiet } else { rounded }) as u16
 }

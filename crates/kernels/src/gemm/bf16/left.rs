@@ -1,8 +1,8 @@
 //! The left side in cells.
 
 use super::super::Left;
-use super::cells::{Cell, DEPTH, PAIRS, SIDE, across, cells, set_row};
-use crate::parallel::vectorized;
+use super::{Filling, Unit};
+use super::cells::{Cell, DEPTH, Fill, SIDE, cells};
 use rayon::prelude::*;
 use std::cell;
 use std::ops::Range;
@@ -30,7 +30,7 @@ impl Cells {
     }
 
     /// Rounds a matrix `[rows, depth]`.
-    pub(super) fn lay_out(&mut self, left: Left<'_>, rows: usize, depth: usize) {
+    pub(super) fn lay_out(&mut self, left: Left<'_>, rows: usize, depth: usize, unit: Unit) {
         self.length = cells(depth);
         let strips = rows.div_ceil(2 * SIDE) * 2;
         let needed = strips * self.length;
@@ -40,10 +40,7 @@ impl Cells {
         let strips = self.cells[..needed].par_chunks_mut(self.length).enumerate().with_min_len(STRIPS);
         strips.for_each(|(strip, out)| {
             let rows = (strip * SIDE).min(rows)..((strip + 1) * SIDE).min(rows);
-            vectorized(
-                #[inline(always)]
-                || lay_out(out, left, rows, depth),
-            );
+            unit.fill(Strip { out, left, rows, depth });
         });
     }
 
@@ -60,25 +57,55 @@ impl Drop for Cells {
     }
 }
 
-/// A row of cells.
-#[inline(always)]
-fn lay_out(out: &mut [Cell], left: Left<'_>, rows: Range<usize>, depth: usize) {
-    if left.step == 1 {
-        for (r, row) in rows.enumerate() {
-            set_row(out, r, &left.data[row * left.row_stride..][..depth]);
+/// A row of cells and the rows that it is to hold.
+struct Strip<'a> {
+    out: &'a mut [Cell],
+    left: Left<'a>,
+    rows: Range<usize>,
+    depth: usize,
+}
+
+impl Filling for Strip<'_> {
+    #[inline(always)]
+    fn fill<F: Fill>(self) {
+        let Self { out, left, rows, depth } = self;
+        match left.step {
+            1 => along::<F>(out, left, rows, depth),
+            _ => across::<F>(out, left, rows, depth),
         }
-        return;
     }
-    for (c, cell) in out.iter_mut().enumerate() {
-        let mut turned = Cell::ZERO;
-        let row = |p: usize| match p < depth {
-            true => &left.data[p * left.step + rows.start..][..rows.len()],
-            false => &[],
-        };
-        for (pair, values) in turned.0.iter_mut().enumerate() {
-            let p = 2 * (c * PAIRS + pair);
-            *values = across(row(p), row(p + 1));
+}
+
+/// Rows that lie along the inner index. The last cell is filled up with zeros.
+#[inline(always)]
+fn along<F: Fill>(out: &mut [Cell], left: Left<'_>, rows: Range<usize>, depth: usize) {
+    for (r, row) in rows.enumerate() {
+        let (whole, rest) = left.data[row * left.row_stride..][..depth].as_chunks::<DEPTH>();
+        for (cell, values) in out.iter_mut().zip(whole) {
+            F::round(&mut cell.0[r], values);
         }
-        *cell = turned.turned();
+        if !rest.is_empty() {
+            let last = &mut out[whole.len()].0[r];
+            F::round(&mut last[..rest.len()], rest);
+            last[rest.len()..].fill(0);
+        }
+    }
+}
+
+/// Rows that lie side by side: two inner indices at a time become pairs, and cells are turned.
+#[inline(always)]
+fn across<F: Fill>(out: &mut [Cell], left: Left<'_>, rows: Range<usize>, depth: usize) {
+    let mut inner = [[0; SIDE]; 2];
+    for (c, cell) in out.iter_mut().enumerate() {
+        for (pair, to) in cell.0.iter_mut().enumerate() {
+            for (inner, p) in inner.iter_mut().zip(c * DEPTH + 2 * pair..) {
+                match p < depth {
+                    true => F::round(&mut inner[..rows.len()], &left.data[p * left.step + rows.start..][..rows.len()]),
+                    false => inner.fill(0),
+                }
+            }
+            F::pair(to, &inner[0], &inner[1]);
+        }
+        F::turn(cell);
     }
 }

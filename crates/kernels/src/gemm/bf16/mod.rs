@@ -13,13 +13,14 @@ mod cells;
 mod left;
 mod panels;
 mod plain;
-mod round;
 #[cfg(test)]
 mod tests;
 
 use super::{Left, Rectangle, Side, Source, pieces, task_width, tasks};
 use crate::gemm::SERIAL;
-use cells::{Cell, SIDE};
+use crate::parallel::vectorized;
+pub(crate) use cells::Fill;
+use cells::{Cell, Plainly, SIDE};
 use left::Cells;
 use panels::Panels;
 use rayon::prelude::*;
@@ -57,7 +58,7 @@ impl Unit {
     pub(super) fn all() -> Vec<Self> {
         let found = [
             #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-            (Self::Amx, amx::available()),
+            (Self::Amx, amx::available() && avx512::available()),
             #[cfg(target_arch = "x86_64")]
             (Self::Avx512, avx512::available()),
             (Self::Plain, true),
@@ -87,7 +88,7 @@ pub(super) fn run<W: Source>(
     let tasks = tasks(rows, pieces(0..width, wide), BLOCK);
     let mut cells = Cells::kept();
     for depth in pieces(0..depth, LAID_OUT) {
-        cells.lay_out(left.from(depth.start), rows, depth.len());
+        cells.lay_out(left.from(depth.start), rows, depth.len(), *BEST);
         let from_zero = depth.start == 0 && !accumulate;
         let product = Product { out: out.as_mut_ptr(), left: &cells, right, side, depth, width, from_zero };
         product.run(&tasks, rows, *BEST);
@@ -123,7 +124,7 @@ impl<W: Source> Product<'_, W> {
 
     fn task(&self, task: &Rectangle, panels: &mut Panels, unit: Unit) {
         for depth in pieces(self.depth.clone(), DEEP) {
-            panels.fill(self.right, self.side, &task.columns, &depth);
+            panels.fill(self.right, self.side, (&task.columns, &depth), unit);
             unit.begin();
             for row in task.rows.clone().step_by(BLOCK) {
                 for column in task.columns.clone().step_by(BLOCK) {
@@ -184,7 +185,40 @@ struct Block<'a> {
     from_zero: bool,
 }
 
+/// Work that fills cells, whatever with.
+trait Filling {
+    /// Does it. This and all it calls must be `#[inline(always)]`, with loops instead of closures: those may be
+    /// compiled for lesser processors.
+    fn fill<F: Fill>(self);
+}
+
 impl Unit {
+    /// Fills cells by the vectors that there are where this unit is.
+    fn fill(self, filling: impl Filling) {
+        match self {
+            // SAFETY: this unit is only chosen where the processor has these vectors.
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => unsafe {
+                avx512::compiled(
+                    #[inline(always)]
+                    || filling.fill::<avx512::Vectors>(),
+                );
+            },
+            // SAFETY: as above; a processor with AMX has them too, which `all` makes sure of.
+            #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+            Self::Amx => unsafe {
+                avx512::compiled(
+                    #[inline(always)]
+                    || filling.fill::<avx512::Vectors>(),
+                );
+            },
+            Self::Plain => vectorized(
+                #[inline(always)]
+                || filling.fill::<Plainly>(),
+            ),
+        }
+    }
+
     /// Before blocks are multiplied on this thread.
     fn begin(self) {
         #[cfg(all(target_arch = "x86_64", target_os = "linux"))]

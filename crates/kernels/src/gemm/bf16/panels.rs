@@ -1,35 +1,42 @@
 //! A part of the right side in cells, small enough for the second cache.
 
 use super::super::{Side, Source};
-use super::cells::{Cell, PAIRS, SIDE, across, cells, set_row};
-use crate::parallel::vectorized;
+use super::cells::{Cell, DEPTH, Fill, SIDE, cells};
+use super::{Filling, Unit};
 use std::ops::Range;
 
-/// `[columns of cells, cells along the inner index]`, the former a multiple of two, and room to unpack rows.
+/// Pairs of inner indices of a cell.
+const PAIRS: usize = DEPTH / 2;
+
+/// `[columns of cells, cells along the inner index]`, the former a multiple of two.
 #[derive(Default)]
 pub(super) struct Panels {
     cells: Vec<Cell>,
     /// Along the inner index.
     length: usize,
-    rows: Vec<f32>,
+    /// Two rows in bf16.
+    rows: Vec<u16>,
 }
 
 impl Panels {
     /// Reads the part of `w` that makes the outputs in `outputs`, for the inner indices in `depth`. What is left of
     /// the last cells along the inner index is zero.
-    pub(super) fn fill(&mut self, w: &impl Source, side: Side, outputs: &Range<usize>, depth: &Range<usize>) {
+    pub(super) fn fill(
+        &mut self,
+        w: &impl Source,
+        side: Side,
+        (outputs, depth): (&Range<usize>, &Range<usize>),
+        unit: Unit,
+    ) {
         self.length = cells(depth.len());
         let needed = outputs.len().div_ceil(2 * SIDE) * 2 * self.length;
         if self.cells.len() < needed {
             self.cells.resize(needed, Cell::ZERO);
         }
-        vectorized(
-            #[inline(always)]
-            || match side {
-                Side::Transposed => self.fill_transposed(w, outputs, depth),
-                Side::Straight => self.fill_straight(w, outputs, depth),
-            },
-        );
+        let width = if side == Side::Transposed { self.length * DEPTH } else { outputs.len() };
+        self.rows.clear();
+        self.rows.resize(2 * width.next_multiple_of(SIDE), 0);
+        unit.fill(Part { panels: self, w, side, outputs, depth });
     }
 
     /// Two columns of cells, from output `at` of this part on.
@@ -37,42 +44,64 @@ impl Panels {
         let first = at / SIDE * self.length;
         [first, first + self.length].map(|first| &self.cells[first..first + self.length])
     }
+}
 
-    /// An output is a row of the matrix: a column of cells is some of its rows, turned.
-    #[inline(always)]
-    fn fill_transposed(&mut self, w: &impl Source, outputs: &Range<usize>, depth: &Range<usize>) {
-        self.rows.resize(depth.len(), 0.0);
-        for (first, cells) in outputs.clone().step_by(SIDE).zip(self.cells.chunks_exact_mut(self.length)) {
-            for (i, output) in (first..outputs.end.min(first + SIDE)).enumerate() {
-                w.read(&mut self.rows, output, depth.start);
-                set_row(cells, i, &self.rows);
-            }
-            cells.iter_mut().for_each(|cell| *cell = cell.turned());
-        }
-    }
+/// Panels and what they are to hold.
+struct Part<'a, W> {
+    panels: &'a mut Panels,
+    w: &'a W,
+    side: Side,
+    outputs: &'a Range<usize>,
+    depth: &'a Range<usize>,
+}
 
-    /// An inner index is a row of the matrix.
+impl<W: Source> Filling for Part<'_, W> {
     #[inline(always)]
-    fn fill_straight(&mut self, w: &impl Source, outputs: &Range<usize>, depth: &Range<usize>) {
-        let width = outputs.len();
-        self.rows.resize(2 * width, 0.0);
-        let (first, second) = self.rows.split_at_mut(width);
-        for pair in 0..self.length * PAIRS {
-            read(w, first, depth, 2 * pair, outputs.start);
-            read(w, second, depth, 2 * pair + 1, outputs.start);
-            let parts = first.chunks(SIDE).zip(second.chunks(SIDE));
-            for ((first, second), cells) in parts.zip(self.cells.chunks_exact_mut(self.length)) {
-                cells[pair / PAIRS].0[pair % PAIRS] = across(first, second);
-            }
+    fn fill<F: Fill>(self) {
+        match self.side {
+            Side::Transposed => self.transposed::<F>(),
+            Side::Straight => self.straight::<F>(),
         }
     }
 }
 
-/// Columns of a row of the matrix; zeros after the last row.
-#[inline(always)]
-fn read(w: &impl Source, out: &mut [f32], depth: &Range<usize>, at: usize, column: usize) {
-    match depth.start + at < depth.end {
-        true => w.read(out, depth.start + at, column),
-        false => out.fill(0.0),
+impl<W: Source> Part<'_, W> {
+    /// An output is a row of the matrix: a column of cells is some of its rows, turned.
+    #[inline(always)]
+    fn transposed<F: Fill>(self) {
+        let Panels { cells, length, rows } = self.panels;
+        let row = &mut rows[..*length * DEPTH];
+        for (first, cells) in self.outputs.clone().step_by(SIDE).zip(cells.chunks_exact_mut(*length)) {
+            for (i, output) in (first..self.outputs.end.min(first + SIDE)).enumerate() {
+                self.w.read_rounded::<F>(&mut row[..self.depth.len()], output, self.depth.start);
+                for (cell, values) in cells.iter_mut().zip(row.as_chunks().0) {
+                    cell.0[i] = *values;
+                }
+            }
+            for cell in cells {
+                F::turn(cell);
+            }
+        }
+    }
+
+    /// An inner index is a row of the matrix: two of them are paired.
+    #[inline(always)]
+    fn straight<F: Fill>(self) {
+        let Panels { cells, length, rows } = self.panels;
+        let width = self.outputs.len();
+        let half = rows.len() / 2;
+        let (first, second) = rows.split_at_mut(half);
+        for pair in 0..*length * PAIRS {
+            for (row, p) in [&mut *first, &mut *second].into_iter().zip(self.depth.start + 2 * pair..) {
+                match p < self.depth.end {
+                    true => self.w.read_rounded::<F>(&mut row[..width], p, self.outputs.start),
+                    false => row.fill(0),
+                }
+            }
+            let parts = first.chunks_exact(SIDE).zip(second.chunks_exact(SIDE));
+            for ((first, second), cells) in parts.zip(cells.chunks_exact_mut(*length)) {
+                F::pair(&mut cells[pair / PAIRS].0[pair % PAIRS], first, second);
+            }
+        }
     }
 }

@@ -46,18 +46,18 @@ fn add(sums: &mut [[f32; SIDE]; ROWS], block: &Block<'_>, first: usize, half: us
     for (left, right) in block.left[first / SIDE].iter().zip(block.right[half]) {
         for (pair, columns) in right.0.iter().enumerate() {
             for (r, sums) in sums.iter_mut().enumerate() {
-                let (low, high) = halves(left.0[first % SIDE + r][pair]);
-                for (sum, &column) in sums.iter_mut().zip(columns) {
-                    let (column_low, column_high) = halves(column);
-                    *sum = high.mul_add(column_high, low.mul_add(column_low, *sum));
+                let row = &left.0[first % SIDE + r];
+                let (first, second) = (single(row[2 * pair]), single(row[2 * pair + 1]));
+                for (sum, &[a, b]) in sums.iter_mut().zip(columns.as_chunks::<2>().0) {
+                    *sum = second.mul_add(single(b), first.mul_add(single(a), *sum));
                 }
             }
         }
     }
 }
 
-/// The two values of a pair.
+/// A bf16 value as f32.
 #[inline(always)]
-fn halves(pair: u32) -> (f32, f32) {
-    (f32::from_bits(pair << 16), f32::from_bits(pair & 0xffff_0000))
+fn single(bits: u16) -> f32 {
+    f32::from_bits(u32::from(bits) << 16)
 }
