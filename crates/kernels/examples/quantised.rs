@@ -2,7 +2,7 @@
 //!
 //! `cargo run --release -p offshoot-kernels --example quantised [threads]`
 
-use offshoot_kernels::gemm::{Dense, Arithmetic, product, product_straight};
+use offshoot_kernels::gemm::{Arithmetic, Dense, product, product_straight};
 use offshoot_kernels::quant::{Format, Matrix, dequantize};
 use std::time::Instant;
 
@@ -26,7 +26,9 @@ fn main() {
         for format in Format::ALL {
             let bytes = vec![0x11; format.bytes(rows * cols).unwrap_or_default()];
             let w = Matrix::new(format, &bytes, rows, cols);
-            measure(&format!("{format} y = x w^T, n = {n}"), flops, "GFLOP/s", || product(&mut y, &x, n, w, Arithmetic::F32));
+            measure(&format!("{format} y = x w^T, n = {n}"), flops, "GFLOP/s", || {
+                product(&mut y, &x, n, w, Arithmetic::F32)
+            });
             if n > 4 {
                 measure(&format!("{format} dx = dy w, n = {n}"), flops, "GFLOP/s", || {
                     product_straight(&mut dx, &dy, n, w, Arithmetic::F32);

@@ -5,7 +5,7 @@
 use offshoot_kernels::activation::{Activation, activation, activation_backward};
 use offshoot_kernels::adamw::{AdamW, adamw};
 use offshoot_kernels::attention::{self, Attention, Dropout, Grads, Heads, Mask, Span};
-use offshoot_kernels::gemm::{Dense, Arithmetic, product, product_outer, product_straight};
+use offshoot_kernels::gemm::{Arithmetic, Dense, product, product_outer, product_straight};
 use offshoot_kernels::{dropout, elementwise, norm, softmax};
 use std::time::Instant;
 
@@ -53,15 +53,30 @@ fn products(arithmetic: Arithmetic) {
         let (mut y, mut dx, mut dw) = (noise(N * outer), noise(N * inner), noise(inner * outer));
         let flops = 2 * N * inner * outer;
         let w = Dense::new(&w, outer, inner);
-        measure(&format!("{arithmetic:?} y = x w^T    [{N}, {inner}] x [{inner}, {outer}]"), flops, "GFLOP/s", || {
-            product(&mut y, &x, N, w, arithmetic);
-        });
-        measure(&format!("{arithmetic:?} dx = dy w    [{N}, {outer}] x [{outer}, {inner}]"), flops, "GFLOP/s", || {
-            product_straight(&mut dx, &dy, N, w, arithmetic);
-        });
-        measure(&format!("{arithmetic:?} dw = dy^T x  [{outer}, {N}] x [{N}, {inner}]"), flops, "GFLOP/s", || {
-            product_outer(&mut dw, &dy, outer, Dense::new(&x, N, inner), false, arithmetic);
-        });
+        measure(
+            &format!("{arithmetic:?} y = x w^T    [{N}, {inner}] x [{inner}, {outer}]"),
+            flops,
+            "GFLOP/s",
+            || {
+                product(&mut y, &x, N, w, arithmetic);
+            },
+        );
+        measure(
+            &format!("{arithmetic:?} dx = dy w    [{N}, {outer}] x [{outer}, {inner}]"),
+            flops,
+            "GFLOP/s",
+            || {
+                product_straight(&mut dx, &dy, N, w, arithmetic);
+            },
+        );
+        measure(
+            &format!("{arithmetic:?} dw = dy^T x  [{outer}, {N}] x [{N}, {inner}]"),
+            flops,
+            "GFLOP/s",
+            || {
+                product_outer(&mut dw, &dy, outer, Dense::new(&x, N, inner), false, arithmetic);
+            },
+        );
     }
 }
 

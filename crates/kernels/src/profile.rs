@@ -157,7 +157,7 @@ impl Drop for Timed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gemm::{Dense, Arithmetic, product};
+    use crate::gemm::{Arithmetic, Dense, product};
     use crate::testing::noise;
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::{Group, MINILM, SMOLLM2, VOCABULARY, noise};
 use criterion::Criterion;
-use offshoot_kernels::gemm::{Dense, Operand, Arithmetic, product, product_outer, product_straight};
+use offshoot_kernels::gemm::{Arithmetic, Dense, Operand, product, product_outer, product_straight};
 use offshoot_kernels::quant::{Format, Matrix};
 
 /// `x` `[n, inner]` with a weight `[outer, inner]`.

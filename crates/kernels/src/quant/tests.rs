@@ -2,7 +2,7 @@
 //! Python package `gguf` 0.19 computed; products against f32 products of the dequantised matrix.
 
 use super::*;
-use crate::gemm::{Dense, Arithmetic, product, product_straight};
+use crate::gemm::{Arithmetic, Dense, product, product_straight};
 use crate::testing::{assert_close, assert_same_on_threads, noise};
 
 /// Sums of up to 2,100 products of numbers up to 2, in another order.

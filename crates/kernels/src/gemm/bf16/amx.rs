@@ -80,7 +80,10 @@ pub(super) unsafe fn multiply(block: &Block<'_>) {
     unsafe {
         match block.from_zero {
             true => asm!(
-                "tilezero tmm0", "tilezero tmm1", "tilezero tmm2", "tilezero tmm3",
+                "tilezero tmm0",
+                "tilezero tmm1",
+                "tilezero tmm2",
+                "tilezero tmm3",
                 options(nostack, preserves_flags, nomem),
             ),
             false => asm!(

@@ -3,10 +3,10 @@
 use super::cells::{Cell, DEPTH, Fill, SIDE, round};
 use super::{BLOCK, Block};
 use std::arch::x86_64::{
-    __m512bh, __m512i, _mm512_cvtne2ps_pbh, _mm512_dpbf16_ps, _mm512_loadu_ps, _mm512_loadu_si512,
-    _mm512_set1_epi32, _mm512_setzero_ps, _mm512_setzero_si512, _mm512_shuffle_i32x4, _mm512_storeu_ps,
-    _mm512_storeu_si512, _mm512_unpackhi_epi32, _mm512_unpackhi_epi64, _mm512_unpacklo_epi32,
-    _mm512_unpacklo_epi64,
+    __m512bh, __m512i, _mm256_loadu_si256, _mm512_cvtepu16_epi32, _mm512_cvtne2ps_pbh, _mm512_dpbf16_ps,
+    _mm512_loadu_ps, _mm512_loadu_si512, _mm512_or_si512, _mm512_set1_epi32, _mm512_setzero_ps,
+    _mm512_setzero_si512, _mm512_shuffle_i32x4, _mm512_slli_epi32, _mm512_storeu_ps, _mm512_storeu_si512,
+    _mm512_unpackhi_epi32, _mm512_unpackhi_epi64, _mm512_unpacklo_epi32, _mm512_unpacklo_epi64,
 };
 use std::mem::transmute;
 
@@ -46,6 +46,16 @@ impl Fill for Vectors {
         }
         for (out, &value) in rest.iter_mut().zip(others) {
             *out = round(value);
+        }
+    }
+
+    #[inline(always)]
+    fn pair(pairs: &mut [u16; DEPTH], first: &[u16; SIDE], second: &[u16; SIDE]) {
+        // SAFETY: a row is half a vector; whoever uses this type has the instructions.
+        unsafe {
+            let wide = |row: &[u16; SIDE]| _mm512_cvtepu16_epi32(_mm256_loadu_si256(row.as_ptr().cast()));
+            let (first, second) = (wide(first), _mm512_slli_epi32::<16>(wide(second)));
+            _mm512_storeu_si512(pairs.as_mut_ptr().cast(), _mm512_or_si512(first, second));
         }
     }
 

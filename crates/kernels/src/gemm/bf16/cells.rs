@@ -30,12 +30,7 @@ pub(crate) trait Fill {
     fn turn(cell: &mut Cell);
 
     /// `pairs[j] = first[j], second[j]`.
-    #[inline(always)]
-    fn pair(pairs: &mut [u16; DEPTH], first: &[u16], second: &[u16]) {
-        for (pair, (&first, &second)) in pairs.as_chunks_mut::<2>().0.iter_mut().zip(first.iter().zip(second)) {
-            *pair = [first, second];
-        }
-    }
+    fn pair(pairs: &mut [u16; DEPTH], first: &[u16; SIDE], second: &[u16; SIDE]);
 }
 
 /// By whatever vectors there are.
@@ -45,6 +40,14 @@ impl Fill for Plainly {
     #[inline(always)]
     fn round(out: &mut [u16], values: &[f32]) {
         out.iter_mut().zip(values).for_each(|(out, &value)| *out = round(value));
+    }
+
+    #[inline(always)]
+    fn pair(pairs: &mut [u16; DEPTH], first: &[u16; SIDE], second: &[u16; SIDE]) {
+        for (pair, (&first, &second)) in pairs.as_chunks_mut::<2>().0.iter_mut().zip(first.iter().zip(second))
+        {
+            *pair = [first, second];
+        }
     }
 
     #[inline(always)]

@@ -1,8 +1,8 @@
 //! The left side in cells.
 
 use super::super::Left;
-use super::{Filling, Unit};
 use super::cells::{Cell, DEPTH, Fill, SIDE, cells};
+use super::{Filling, Unit};
 use rayon::prelude::*;
 use std::cell;
 use std::ops::Range;
@@ -100,7 +100,10 @@ fn across<F: Fill>(out: &mut [Cell], left: Left<'_>, rows: Range<usize>, depth: 
         for (pair, to) in cell.0.iter_mut().enumerate() {
             for (inner, p) in inner.iter_mut().zip(c * DEPTH + 2 * pair..) {
                 match p < depth {
-                    true => F::round(&mut inner[..rows.len()], &left.data[p * left.step + rows.start..][..rows.len()]),
+                    true => F::round(
+                        &mut inner[..rows.len()],
+                        &left.data[p * left.step + rows.start..][..rows.len()],
+                    ),
                     false => inner.fill(0),
                 }
             }

@@ -98,7 +98,7 @@ impl<W: Source> Part<'_, W> {
                     false => row.fill(0),
                 }
             }
-            let parts = first.chunks_exact(SIDE).zip(second.chunks_exact(SIDE));
+            let parts = first.as_chunks().0.iter().zip(second.as_chunks().0);
             for ((first, second), cells) in parts.zip(cells.chunks_exact_mut(*length)) {
                 F::pair(&mut cells[pair / PAIRS].0[pair % PAIRS], first, second);
             }

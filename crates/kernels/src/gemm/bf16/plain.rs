@@ -29,7 +29,8 @@ pub(super) unsafe fn multiply(block: &Block<'_>) {
 /// As [`multiply`].
 #[inline(always)]
 unsafe fn rows(block: &Block<'_>, first: usize, half: usize) {
-    let place = |r: usize| block.out.wrapping_add((first + r) * block.stride + half * SIDE).cast::<[f32; SIDE]>();
+    let place =
+        |r: usize| block.out.wrapping_add((first + r) * block.stride + half * SIDE).cast::<[f32; SIDE]>();
     let mut sums = [[0.0f32; SIDE]; ROWS];
     // SAFETY: the caller's promise; an array of floats is as aligned as one.
     unsafe {

@@ -1,4 +1,4 @@
-use super::super::{BF16_LEAST, Dense, Arithmetic, product, product_outer, product_straight};
+use super::super::{Arithmetic, BF16_LEAST, Dense, product, product_outer, product_straight};
 use super::cells::round;
 use super::*;
 use crate::testing::{assert_close, assert_same_on_threads, noise};
@@ -116,7 +116,14 @@ fn what_is_no_number_is_not_lost() {
     let w = noise(2, 64 * 64);
     for unit in Unit::all() {
         let mut out = vec![0.0; 40 * 64];
-        with(unit, &mut out, Left::rows(&x, 64), (40, 64, 64), Dense::new(&w, 64, 64), (Side::Transposed, false));
+        with(
+            unit,
+            &mut out,
+            Left::rows(&x, 64),
+            (40, 64, 64),
+            Dense::new(&w, 64, 64),
+            (Side::Transposed, false),
+        );
         let rows: Vec<bool> = out.chunks(64).map(|row| row.iter().all(|y| y.is_nan())).collect();
         assert!(rows.iter().enumerate().all(|(row, &lost)| lost == (row == 1)), "{unit:?}: {rows:?}");
     }
