@@ -166,11 +166,12 @@ impl Adapter {
         let pickles = flags.pickle.pickles();
         let folder = session.model_folder(&name, pickles).with_context(advice)?;
         let pooling = flags.pooling.or(self.card.as_ref().map(|card| card.pooling));
-        let model = Model::open(
+        let mut model = Model::open(
             &folder,
             &LoadOptions { pooling, pickles, ..LoadOptions::default() },
             &flags.device(),
         )?;
+        model.pack();
         if pooling.is_none() {
             let (place, pooling) = (self.folder.display(), model.pooling);
             session.console.say(&format!("{place} does not say its pooling; taking {pooling} (--pooling)"));

@@ -2,6 +2,8 @@
 
 use crate::buffer::Buffer;
 use crate::{Device, Error, Result, Tensor};
+use offshoot_kernels::gemm::{Arithmetic, Operand, Packed};
+use offshoot_kernels::memory::page_out;
 use offshoot_kernels::quant::{self as kernel, Format, Matrix};
 use std::fmt;
 use std::ops::Range;
@@ -31,6 +33,7 @@ pub struct Quantized {
     shape: [usize; 2],
     bytes: SharedBytes,
     range: Range<usize>,
+    packed: Option<Arc<Packed>>,
     device: Device,
 }
 
@@ -60,7 +63,7 @@ impl Quantized {
             );
             return Err(Error::Invalid(reason));
         }
-        Ok(Self { format, shape, bytes, range, device: device.clone() })
+        Ok(Self { format, shape, bytes, range, packed: None, device: device.clone() })
     }
 
     /// How its elements are stored.
@@ -115,7 +118,22 @@ impl Quantized {
         let row_bytes = self.range.len() / self.rows().max(1);
         let start = self.range.start;
         let range = start + rows.start * row_bytes..start + rows.end * row_bytes;
-        Ok(Self { shape: [rows.len(), self.cols()], range, ..self.clone() })
+        Ok(Self { shape: [rows.len(), self.cols()], range, packed: None, ..self.clone() })
+    }
+
+    /// Keeps the matrix in bf16 for products from now on, in the order in which they read it, and lets its bytes leave
+    /// memory. Does nothing where products are not computed in bf16, and to formats of fewer bits.
+    pub fn pack(&mut self) {
+        let floats = matches!(self.format, Format::F32 | Format::F16 | Format::Bf16);
+        if floats && self.packed.is_none() && self.device.arithmetic() == Arithmetic::Bf16 {
+            self.packed = Some(Arc::new(Operand::from(self.matrix()).pack()));
+            page_out(self.bytes());
+        }
+    }
+
+    /// Bytes that products read where they are not those of the file.
+    pub fn packed_bytes(&self) -> Option<usize> {
+        self.packed.as_ref().map(|packed| packed.bytes())
     }
 
     /// All values in f32, `[rows, cols]`: for merging and for training the matrix itself.
@@ -137,6 +155,14 @@ impl Quantized {
     /// The squared length of each row: `[rows]`.
     pub fn squared_row_norms(&self) -> Tensor {
         self.computed(&[self.rows()], |out| kernel::row_squares(out, self.matrix()))
+    }
+
+    /// What products of many rows read.
+    pub(crate) fn operand(&self) -> Operand<'_> {
+        match &self.packed {
+            Some(packed) => packed.as_ref().into(),
+            None => self.matrix().into(),
+        }
     }
 
     pub(crate) fn matrix(&self) -> Matrix<'_> {

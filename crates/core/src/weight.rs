@@ -112,6 +112,13 @@ impl Weight {
         Ok(())
     }
 
+    /// Packs it for products in bf16, if it is a frozen matrix in a file: see [`Quantized::pack`].
+    pub fn pack(&mut self) {
+        if let (State::Quantized(blocks), Kind::Matrix) = (&mut self.state, self.place.kind) {
+            blocks.pack();
+        }
+    }
+
     /// The value, untracked; a quantised weight's is unpacked whole, a trained weight's is looked up in `params`.
     pub fn value(&self, params: &Params) -> Tensor {
         match &self.state {

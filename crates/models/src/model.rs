@@ -86,6 +86,12 @@ impl Model {
         })
     }
 
+    /// Packs the matrices of its blocks for products of many rows in bf16, if that is what it computes in.
+    pub fn pack(&mut self) {
+        let blocks = |weight: &&mut Weight| matches!(weight.place().part, Part::Block(_));
+        self.backbone.weights_mut().into_iter().filter(blocks).for_each(Weight::pack);
+    }
+
     /// What its products are computed in.
     pub fn arithmetic(&self) -> Arithmetic {
         self.device.arithmetic()

@@ -85,7 +85,8 @@ pub fn prepare_lm(recipe: &Recipe, folder: &Path, started: Instant) -> Result<(L
     let sources = recipe.data.sources()?;
     let (dataset, split, summary) = split(recipe, &sources)?;
     let options = LoadOptions { task: Task::LanguageModel, pooling: None, pickles: recipe.model.pickles };
-    let model = Model::open(folder, &options, &recipe.model.dtype.device())?;
+    let mut model = Model::open(folder, &options, &recipe.model.dtype.device())?;
+    model.pack();
     let tools = TextTools::open(&model, folder)?.dated(recipe.data.date);
     let max_length = recipe.data.max_length.min(model.backbone.shape().positions);
     let settings = LmSettings { max_length, train_on_prompt: recipe.data.train_on_prompt };

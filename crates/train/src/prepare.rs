@@ -81,7 +81,8 @@ pub fn prepare(
     let Dealt { dataset, split, summary, class_weights, note, .. } = dealt;
     let ModelRecipe { pooling, pickles, .. } = recipe.model;
     let options = LoadOptions { task: recipe.task, pooling, pickles };
-    let model = Model::open(folder, &options, &recipe.model.dtype.device())?;
+    let mut model = Model::open(folder, &options, &recipe.model.dtype.device())?;
+    model.pack();
     let tokenizer = open_tokenizer(&model, folder)?;
     let max_length = recipe.data.max_length.min(model.backbone.shape().positions);
     let encode = |examples: &[Example]| encode(&tokenizer, examples, max_length);

@@ -77,7 +77,8 @@ fn embed(args: &Args, session: &Session) -> Result<()> {
     let pickles = args.model.pickle.pickles();
     let folder = session.model_folder(name, pickles)?;
     let options = LoadOptions { pooling: args.model.pooling, pickles, ..LoadOptions::default() };
-    let model = Model::open(&folder, &options, &args.model.device())?;
+    let mut model = Model::open(&folder, &options, &args.model.device())?;
+    model.pack();
     let tokenizer = open_tokenizer(&model, &folder)?;
     let asked = args.columns.max_length.unwrap_or(DataRecipe::new("").max_length);
     let most = asked.min(model.backbone.shape().positions);

@@ -16,11 +16,11 @@ impl Tensor {
         let (n, shape) = (matrix_rows(self), with_cols(self, weight.rows()));
         let mut y = self.device().take(n * weight.rows());
         let arithmetic = self.device().arithmetic();
-        product(y.host_mut(), self.host(), n, weight.matrix(), arithmetic);
+        product(y.host_mut(), self.host(), n, weight.operand(), arithmetic);
         let saved = self.link().map(|link| (link, weight.clone()));
         Ok(Tensor::output(self.device(), &shape, y, &[self], move |dy| {
             if let Some((link, w)) = saved {
-                link.receive(|dx| product_straight(dx, dy.host(), n, w.matrix(), arithmetic));
+                link.receive(|dx| product_straight(dx, dy.host(), n, w.operand(), arithmetic));
             }
             Ok(())
         }))

@@ -49,7 +49,7 @@ impl<'a> Left<'a> {
 }
 
 /// Memory for a matrix in strips: lent by the thread, which keeps it for its next product.
-pub(super) struct Packed {
+pub(super) struct LaidOut {
     data: Vec<f32>,
 }
 
@@ -60,10 +60,10 @@ thread_local! {
 /// Values that this thread keeps room for.
 #[cfg(test)]
 pub(super) fn kept() -> usize {
-    Packed::new().data.len()
+    LaidOut::new().data.len()
 }
 
-impl Packed {
+impl LaidOut {
     /// What the thread keeps, or nothing yet.
     pub(super) fn new() -> Self {
         Self { data: KEPT.take() }
@@ -71,12 +71,12 @@ impl Packed {
 
     /// Lays a matrix out in strips `[strips, depth, rows of a strip]`, as the innermost loop reads it: one
     /// after the other.
-    pub(super) fn pack<'a>(&'a mut self, left: Left<'a>, rows: usize, depth: usize) -> Left<'a> {
+    pub(super) fn lay_out<'a>(&'a mut self, left: Left<'a>, rows: usize, depth: usize) -> Left<'a> {
         pulp::Arch::new().dispatch(Pack { data: &mut self.data, left, rows, depth })
     }
 }
 
-impl Drop for Packed {
+impl Drop for LaidOut {
     fn drop(&mut self) {
         KEPT.set(std::mem::take(&mut self.data));
     }

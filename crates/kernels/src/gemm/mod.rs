@@ -19,8 +19,9 @@ mod tile;
 use crate::profile::{Kind, time_product};
 use crate::quant::Matrix;
 use crate::reduce::sum_of2;
-pub(crate) use bf16::Fill;
-use left::{Left, Packed};
+pub use bf16::Packed;
+pub(crate) use bf16::{Fill, Panels};
+use left::{LaidOut, Left};
 use micro::{Strip, panel_width};
 use rayon::prelude::*;
 use std::cell::RefCell;
@@ -35,6 +36,25 @@ pub enum Operand<'a> {
     Dense(Dense<'a>),
     /// In the blocks of a file.
     Quantized(Matrix<'a>),
+    /// Rounded to bf16 beforehand.
+    Packed(&'a Packed),
+}
+
+impl Operand<'_> {
+    /// The matrix rounded to bf16, in the order in which products read it.
+    pub fn pack(self) -> Packed {
+        match self {
+            Self::Dense(w) => Packed::new(&w),
+            Self::Quantized(w) => Packed::new(&w),
+            Self::Packed(w) => Packed::new(w),
+        }
+    }
+}
+
+impl<'a> From<&'a Packed> for Operand<'a> {
+    fn from(packed: &'a Packed) -> Self {
+        Self::Packed(packed)
+    }
 }
 
 impl<'a> From<Dense<'a>> for Operand<'a> {
@@ -67,6 +87,18 @@ pub(crate) trait Source: Sync {
     #[inline(always)]
     fn read_rounded<F: Fill>(&self, out: &mut [u16], row: usize, at: usize) {
         round_pieces::<F>(self, out, row, at);
+    }
+
+    /// The part of the matrix that makes the outputs in `outputs`, for the inner indices in `depth`, in cells.
+    #[inline(always)]
+    fn fill_panels<F: Fill>(
+        &self,
+        panels: &mut Panels,
+        side: Side,
+        outputs: &Range<usize>,
+        depth: &Range<usize>,
+    ) {
+        bf16::fill_from_rows::<F>(panels, self, side, (outputs, depth));
     }
 
     /// The sum of a row's products with `x` `[cols]`, in an order of its own.
@@ -177,6 +209,7 @@ pub fn product<'a>(out: &mut [f32], x: &[f32], n: usize, w: impl Into<Operand<'a
     match w.into() {
         Operand::Dense(w) => transposed(out, x, n, &w, arithmetic),
         Operand::Quantized(w) => transposed(out, x, n, &w, arithmetic),
+        Operand::Packed(w) => transposed(out, x, n, w, arithmetic),
     }
 }
 
@@ -186,6 +219,7 @@ pub fn product_few<'a>(out: &mut [f32], x: &[f32], n: usize, w: impl Into<Operan
     match w.into() {
         Operand::Dense(w) => few::product(out, x, n, &w),
         Operand::Quantized(w) => few::product(out, x, n, &w),
+        Operand::Packed(w) => few::product(out, x, n, w),
     }
 }
 
@@ -201,6 +235,7 @@ pub fn product_straight<'a>(
     match w.into() {
         Operand::Dense(w) => straight(out, x, n, &w, arithmetic),
         Operand::Quantized(w) => straight(out, x, n, &w, arithmetic),
+        Operand::Packed(w) => straight(out, x, n, w, arithmetic),
     }
 }
 
@@ -242,7 +277,7 @@ pub fn product_outer(
 
 /// Which way round the right-hand matrix is multiplied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Side {
+pub(crate) enum Side {
     /// An output is one of its rows.
     Transposed,
     /// An output is one of its columns.
@@ -318,11 +353,11 @@ fn run_f32<W: Source>(
     let wide = task_width(width, if side == Side::Straight { right.grain() } else { 1 });
     let deep = (TILE_ELEMENTS / wide).min(PIECE);
     let tasks = tasks(rows, pieces(0..width, wide), ROW_STEP);
-    let mut packed = Packed::new();
+    let mut laid_out = LaidOut::new();
     for depth in pieces(0..depth, PACKED_DEPTH) {
         let mut left = left.from(depth.start);
         if width >= WORTH_PACKING {
-            left = packed.pack(left, rows, depth.len());
+            left = laid_out.lay_out(left, rows, depth.len());
         }
         let product = Product { out: out.as_mut_ptr(), left, right, side, depth, width, deep, accumulate };
         product.run(&tasks, rows);

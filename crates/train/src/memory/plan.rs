@@ -127,6 +127,9 @@ fn weights(backbone: &dyn Backbone) -> (u64, u64) {
     let (mut copied, mut mapped) = (0, 0);
     for weight in backbone.weights() {
         match (weight.blocks(), weight.frozen_value()) {
+            (Some(blocks), _) if blocks.packed_bytes().is_some() => {
+                copied += blocks.packed_bytes().unwrap_or_default() as u64;
+            }
             (Some(blocks), _) if blocks.is_part() => mapped += blocks.bytes().len() as u64,
             (Some(blocks), _) => copied += blocks.bytes().len() as u64,
             (None, Some(value)) => copied += 4 * value.len() as u64,

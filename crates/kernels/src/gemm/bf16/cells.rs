@@ -69,3 +69,9 @@ pub(super) fn round(value: f32) -> u16 {
     let quiet = bits >> 16 | 0x40;
     (if bits & 0x7fff_ffff > 0x7f80_0000 { quiet } else { rounded }) as u16
 }
+
+/// A bf16 value as f32.
+#[inline(always)]
+pub(super) fn single(bits: u16) -> f32 {
+    f32::from_bits(u32::from(bits) << 16)
+}

@@ -11,6 +11,7 @@ mod amx;
 mod avx512;
 mod cells;
 mod left;
+mod packed;
 mod panels;
 mod plain;
 #[cfg(test)]
@@ -22,7 +23,9 @@ use crate::parallel::vectorized;
 pub(crate) use cells::Fill;
 use cells::{Cell, Plainly, SIDE};
 use left::Cells;
-use panels::Panels;
+pub use packed::Packed;
+pub(crate) use panels::Panels;
+pub(super) use panels::fill_from_rows;
 use rayon::prelude::*;
 use std::cell::RefCell;
 use std::ops::Range;

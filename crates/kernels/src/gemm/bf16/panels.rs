@@ -10,7 +10,7 @@ const PAIRS: usize = DEPTH / 2;
 
 /// `[columns of cells, cells along the inner index]`, the former a multiple of two.
 #[derive(Default)]
-pub(super) struct Panels {
+pub(crate) struct Panels {
     cells: Vec<Cell>,
     /// Along the inner index.
     length: usize,
@@ -33,10 +33,18 @@ impl Panels {
         if self.cells.len() < needed {
             self.cells.resize(needed, Cell::ZERO);
         }
-        let width = if side == Side::Transposed { self.length * DEPTH } else { outputs.len() };
-        self.rows.clear();
-        self.rows.resize(2 * width.next_multiple_of(SIDE), 0);
         unit.fill(Part { panels: self, w, side, outputs, depth });
+    }
+
+    /// Columns of cells.
+    pub(super) fn columns(&mut self) -> impl Iterator<Item = &mut [Cell]> {
+        self.cells.chunks_exact_mut(self.length)
+    }
+
+    /// A cell by its column and its place along the inner index.
+    #[inline(always)]
+    pub(super) fn cell(&mut self, column: usize, at: usize) -> &mut Cell {
+        &mut self.cells[column * self.length + at]
     }
 
     /// Two columns of cells, from output `at` of this part on.
@@ -58,50 +66,71 @@ struct Part<'a, W> {
 impl<W: Source> Filling for Part<'_, W> {
     #[inline(always)]
     fn fill<F: Fill>(self) {
-        match self.side {
-            Side::Transposed => self.transposed::<F>(),
-            Side::Straight => self.straight::<F>(),
+        self.w.fill_panels::<F>(self.panels, self.side, self.outputs, self.depth);
+    }
+}
+
+/// Fills panels from rows of a matrix, where that has no better way.
+#[inline(always)]
+pub(in crate::gemm) fn fill_from_rows<F: Fill>(
+    panels: &mut Panels,
+    w: &(impl Source + ?Sized),
+    side: Side,
+    (outputs, depth): (&Range<usize>, &Range<usize>),
+) {
+    let width = if side == Side::Transposed { panels.length * DEPTH } else { outputs.len() };
+    panels.rows.clear();
+    panels.rows.resize(2 * width.next_multiple_of(SIDE), 0);
+    match side {
+        Side::Transposed => turned::<F>(panels, w, outputs, depth),
+        Side::Straight => woven::<F>(panels, w, outputs, depth),
+    }
+}
+
+/// An output is a row of the matrix: a column of cells is some of its rows, turned.
+#[inline(always)]
+fn turned<F: Fill>(
+    panels: &mut Panels,
+    w: &(impl Source + ?Sized),
+    outputs: &Range<usize>,
+    depth: &Range<usize>,
+) {
+    let Panels { cells, length, rows } = panels;
+    let row = &mut rows[..*length * DEPTH];
+    for (first, cells) in outputs.clone().step_by(SIDE).zip(cells.chunks_exact_mut(*length)) {
+        for (i, output) in (first..outputs.end.min(first + SIDE)).enumerate() {
+            w.read_rounded::<F>(&mut row[..depth.len()], output, depth.start);
+            for (cell, values) in cells.iter_mut().zip(row.as_chunks().0) {
+                cell.0[i] = *values;
+            }
+        }
+        for cell in cells {
+            F::turn(cell);
         }
     }
 }
 
-impl<W: Source> Part<'_, W> {
-    /// An output is a row of the matrix: a column of cells is some of its rows, turned.
-    #[inline(always)]
-    fn transposed<F: Fill>(self) {
-        let Panels { cells, length, rows } = self.panels;
-        let row = &mut rows[..*length * DEPTH];
-        for (first, cells) in self.outputs.clone().step_by(SIDE).zip(cells.chunks_exact_mut(*length)) {
-            for (i, output) in (first..self.outputs.end.min(first + SIDE)).enumerate() {
-                self.w.read_rounded::<F>(&mut row[..self.depth.len()], output, self.depth.start);
-                for (cell, values) in cells.iter_mut().zip(row.as_chunks().0) {
-                    cell.0[i] = *values;
-                }
-            }
-            for cell in cells {
-                F::turn(cell);
+/// An inner index is a row of the matrix: two of them are woven into each other.
+#[inline(always)]
+fn woven<F: Fill>(
+    panels: &mut Panels,
+    w: &(impl Source + ?Sized),
+    outputs: &Range<usize>,
+    depth: &Range<usize>,
+) {
+    let Panels { cells, length, rows } = panels;
+    let half = rows.len() / 2;
+    let (first, second) = rows.split_at_mut(half);
+    for pair in 0..*length * PAIRS {
+        for (row, p) in [&mut *first, &mut *second].into_iter().zip(depth.start + 2 * pair..) {
+            match p < depth.end {
+                true => w.read_rounded::<F>(&mut row[..outputs.len()], p, outputs.start),
+                false => row.fill(0),
             }
         }
-    }
-
-    /// An inner index is a row of the matrix: two of them are paired.
-    #[inline(always)]
-    fn straight<F: Fill>(self) {
-        let Panels { cells, length, rows } = self.panels;
-        let width = self.outputs.len();
-        let half = rows.len() / 2;
-        let (first, second) = rows.split_at_mut(half);
-        for pair in 0..*length * PAIRS {
-            for (row, p) in [&mut *first, &mut *second].into_iter().zip(self.depth.start + 2 * pair..) {
-                match p < self.depth.end {
-                    true => self.w.read_rounded::<F>(&mut row[..width], p, self.outputs.start),
-                    false => row.fill(0),
-                }
-            }
-            let parts = first.as_chunks().0.iter().zip(second.as_chunks().0);
-            for ((first, second), cells) in parts.zip(cells.chunks_exact_mut(*length)) {
-                F::pair(&mut cells[pair / PAIRS].0[pair % PAIRS], first, second);
-            }
+        let parts = first.as_chunks().0.iter().zip(second.as_chunks().0);
+        for ((first, second), cells) in parts.zip(cells.chunks_exact_mut(*length)) {
+            F::pair(&mut cells[pair / PAIRS].0[pair % PAIRS], first, second);
         }
     }
 }

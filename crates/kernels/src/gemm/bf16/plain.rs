@@ -1,6 +1,6 @@
 //! Blocks by whatever vectors there are: pairs are turned back into f32.
 
-use super::cells::SIDE;
+use super::cells::{SIDE, single};
 use super::{BLOCK, Block};
 use crate::parallel::vectorized;
 
@@ -55,10 +55,4 @@ fn add(sums: &mut [[f32; SIDE]; ROWS], block: &Block<'_>, first: usize, half: us
             }
         }
     }
-}
-
-/// A bf16 value as f32.
-#[inline(always)]
-fn single(bits: u16) -> f32 {
-    f32::from_bits(u32::from(bits) << 16)
 }

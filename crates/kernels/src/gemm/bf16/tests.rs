@@ -1,4 +1,6 @@
-use super::super::{Arithmetic, BF16_LEAST, Dense, product, product_outer, product_straight};
+use super::super::{
+    Arithmetic, BF16_LEAST, Dense, Operand, product, product_few, product_outer, product_straight,
+};
 use super::cells::round;
 use super::*;
 use crate::testing::{assert_close, assert_same_on_threads, noise};
@@ -177,5 +179,36 @@ fn same_bits_on_any_number_of_threads() {
             product_outer(&mut outer, &x, k, Dense::new(&turned, m, n), false, Arithmetic::Bf16);
             [out, turned, outer].concat()
         });
+    }
+}
+
+#[test]
+fn a_packed_matrix_gives_the_bits_of_the_one_it_was_made_of() {
+    for (m, k, n) in SIZES {
+        let (x, w) = (noise(1, m * k), noise(2, k * n));
+        let (there, back) = (Dense::new(&w, n, k), Dense::new(&w, k, n));
+        let (packed_there, packed_back) = (Operand::from(there).pack(), Operand::from(back).pack());
+        assert!(packed_there.bytes() >= 2 * k * n);
+        for arithmetic in [Arithmetic::Bf16, Arithmetic::F32] {
+            let run = |there: Operand<'_>, back: Operand<'_>| {
+                let (mut a, mut b) = (vec![0.0; m * n], vec![0.0; m * n]);
+                product(&mut a, &x, m, there, arithmetic);
+                product_straight(&mut b, &x, m, back, arithmetic);
+                [a, b].concat()
+            };
+            let packed = run((&packed_there).into(), (&packed_back).into());
+            match arithmetic {
+                Arithmetic::Bf16 => assert_eq!(packed, run(there.into(), back.into())),
+                Arithmetic::F32 => {
+                    let near = rounded(2, k * n);
+                    let whole = run(Dense::new(&near, n, k).into(), Dense::new(&near, k, n).into());
+                    assert_eq!(packed, whole);
+                }
+            }
+        }
+        let mut few = vec![0.0; m * n];
+        product_few(&mut few, &x, m, &packed_there);
+        let near = rounded(2, k * n);
+        assert_close(&few, &sums((m, k, n), |i, p| x[i * k + p], |p, j| near[j * k + p]), TOLERANCE);
     }
 }
