@@ -64,12 +64,27 @@ impl<'a> Step<'a> {
     /// # Errors
     /// If the inner sizes differ.
     pub fn product(&self, x: &Tensor, weight: &Weight) -> Result<Tensor> {
+        self.affine(x, weight, None)
+    }
+
+    /// As [`product`](Self::product), onto a bias `[out]`.
+    ///
+    /// # Errors
+    /// If the sizes differ.
+    pub fn affine(&self, x: &Tensor, weight: &Weight, bias: Option<&Weight>) -> Result<Tensor> {
+        let bias = bias.map(|bias| self.weight(bias));
+        match weight.blocks() {
+            Some(blocks) => self.project(x, OutputHead::Quantized(blocks), bias.as_ref()),
+            None => self.project(x, OutputHead::Dense(&self.weight(weight)), bias.as_ref()),
+        }
+    }
+
+    fn project(&self, x: &Tensor, weight: OutputHead<'_>, bias: Option<&Tensor>) -> Result<Tensor> {
         let few = self.continues && x.len() <= FEW * x.cols();
-        match (weight.blocks(), few) {
-            (Some(blocks), false) => x.linear_quantized(blocks),
-            (Some(blocks), true) => x.decode(OutputHead::Quantized(blocks)),
-            (None, false) => x.linear(&self.weight(weight)),
-            (None, true) => x.decode(OutputHead::Dense(&self.weight(weight))),
+        match (few, bias) {
+            (false, bias) => x.affine(weight, bias),
+            (true, None) => x.decode(weight),
+            (true, Some(bias)) => x.decode(weight)?.add_row(bias),
         }
     }
 

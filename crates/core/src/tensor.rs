@@ -159,6 +159,13 @@ impl Tensor {
         }
     }
 
+    /// Takes the values out, copied if somebody else holds them: what is left keeps its place on the tape.
+    pub(crate) fn take_values(&mut self) -> Buffer {
+        let nothing = Arc::new(self.device.take(0));
+        let held = std::mem::replace(&mut self.buffer, nothing);
+        Arc::try_unwrap(held).unwrap_or_else(|held| held.duplicate())
+    }
+
     /// Tracks the tensor as a leaf: gradients that reach it are added to `slot`.
     pub(crate) fn leaf(&self, tape: &Tape, slot: &Arc<Slot>) -> Self {
         let node = Node { tape: tape.clone(), slot: Arc::clone(slot) };

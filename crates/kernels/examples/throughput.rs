@@ -5,7 +5,7 @@
 use offshoot_kernels::activation::{Activation, activation, activation_backward};
 use offshoot_kernels::adamw::{AdamW, adamw};
 use offshoot_kernels::attention::{self, Attention, Dropout, Grads, Heads, Mask, Span};
-use offshoot_kernels::gemm::{Arithmetic, Dense, product, product_outer, product_straight};
+use offshoot_kernels::gemm::{Arithmetic, Dense, Start, product, product_outer, product_straight};
 use offshoot_kernels::{dropout, elementwise, norm, softmax};
 use std::time::Instant;
 
@@ -74,7 +74,7 @@ fn products(arithmetic: Arithmetic) {
             flops,
             "GFLOP/s",
             || {
-                product_outer(&mut dw, &dy, outer, Dense::new(&x, N, inner), false, arithmetic);
+                product_outer(&mut dw, &dy, outer, Dense::new(&x, N, inner), Start::Zero, arithmetic);
             },
         );
     }

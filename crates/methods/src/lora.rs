@@ -10,7 +10,7 @@ use crate::{
     Info, Merging, Method, Saves, Target, check_dropout, check_factor, check_layers, check_size, dropout_site,
 };
 use offshoot_core::nn::Base;
-use offshoot_core::{Adapter, ParamId, Params, Result, Site, Slot, Step, Tensor};
+use offshoot_core::{Adapter, OutputHead, ParamId, Params, Result, Site, Slot, Step, Tensor};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -143,15 +143,30 @@ pub(crate) struct Factors {
 }
 
 impl Factors {
+    /// `scale A x`: `x` `[n, in]` to `[n, rank]`.
+    fn down(&self, step: &Step<'_>, site: Site, x: &Tensor) -> Result<Tensor> {
+        let x = step.dropout(x, self.dropout, dropout_site(site.layer, site.slot as u64))?;
+        Ok(x.linear(&step.param(self.a))?.scale(self.scale))
+    }
+
+    /// `scale bias`, if there is one: `[out]`.
+    fn shift(&self, step: &Step<'_>) -> Option<Tensor> {
+        self.bias.map(|bias| step.param(bias).scale(self.scale))
+    }
+
     /// `scale (B A x + bias)`: `x` `[n, in]` to `[n, out]`.
     pub(crate) fn update(&self, step: &Step<'_>, site: Site, x: &Tensor) -> Result<Tensor> {
-        let x = step.dropout(x, self.dropout, dropout_site(site.layer, site.slot as u64))?;
-        let y = x.linear(&step.param(self.a))?.linear(&step.param(self.b))?;
-        let y = match self.bias {
-            Some(bias) => y.add_row(&step.param(bias))?,
-            None => y,
-        };
-        Ok(y.scale(self.scale))
+        let (down, b) = (self.down(step, site, x)?, step.param(self.b));
+        down.affine(OutputHead::Dense(&b), self.shift(step).as_ref())
+    }
+
+    /// The update on top of `y` `[n, out]`, in its place.
+    fn onto(&self, y: Tensor, step: &Step<'_>, site: Site, x: &Tensor) -> Result<Tensor> {
+        let y = y.add_linear(&self.down(step, site, x)?, &step.param(self.b))?;
+        match self.shift(step) {
+            Some(shift) => y.add_row(&shift),
+            None => Ok(y),
+        }
     }
 
     /// `weight + scale B A`, `[out, in]`.
@@ -168,7 +183,7 @@ struct Lora {
 impl Adapter for Lora {
     fn linear(&self, step: &Step<'_>, site: Site, x: &Tensor, y: Tensor, _base: &Base<'_>) -> Result<Tensor> {
         match self.factors.get(&site) {
-            Some(factors) => y.add(&factors.update(step, site, x)?),
+            Some(factors) => factors.onto(y, step, site, x),
             None => Ok(y),
         }
     }

@@ -23,10 +23,10 @@ impl Linear {
     /// # Errors
     /// If `x` has another number of columns.
     pub fn forward(&self, x: &Tensor, step: &Step<'_>) -> Result<Tensor> {
-        let y = match self.input_major {
-            true => x.matmul(&step.weight(&self.weight))?,
-            false => step.product(x, &self.weight)?,
-        };
+        if !self.input_major {
+            return step.affine(x, &self.weight, self.bias.as_ref());
+        }
+        let y = x.matmul(&step.weight(&self.weight))?;
         match &self.bias {
             Some(bias) => y.add_row(&step.weight(bias)),
             None => Ok(y),

@@ -5,7 +5,7 @@ use super::{matrix_rows, shapes};
 use crate::buffer::Buffer;
 use crate::logits::{chunk_rows, most_rows};
 use crate::{Error, Quantized, Result, Tensor};
-use offshoot_kernels::gemm::{Dense, Operand, product, product_outer, product_straight};
+use offshoot_kernels::gemm::{Dense, Operand, Start, product, product_outer, product_straight};
 use offshoot_kernels::{cross_entropy as kernel, elementwise};
 
 /// The cross-entropy of each row, `[n]`, and their sum as one tracked value, for hidden states `x` `[n, d]`
@@ -68,7 +68,7 @@ impl<'a> OutputHead<'a> {
         }
     }
 
-    fn tensor(self) -> Option<&'a Tensor> {
+    pub(super) fn tensor(self) -> Option<&'a Tensor> {
         match self {
             Self::Dense(table) => Some(table),
             Self::Quantized(_) => None,
@@ -78,7 +78,7 @@ impl<'a> OutputHead<'a> {
     pub(super) fn operand(self) -> Operand<'a> {
         match self {
             Self::Dense(table) => mat(table).into(),
-            Self::Quantized(table) => table.matrix().into(),
+            Self::Quantized(table) => table.operand(),
         }
     }
 }
@@ -130,6 +130,6 @@ fn chunk(
         product_straight(&mut dx.host_mut()[range], slope.host(), n, head.operand(), arithmetic);
     }
     if let Some(dhead) = &mut grads.head {
-        product_outer(dhead.host_mut(), slope.host(), vocab, Dense::new(values, n, d), true, arithmetic);
+        product_outer(dhead.host_mut(), slope.host(), vocab, Dense::new(values, n, d), Start::Output, arithmetic);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{OutputHead, matrix_rows, shapes, with_cols};
 use crate::{Result, Tensor};
-use offshoot_kernels::gemm::{Dense, product, product_few, product_outer, product_straight};
+use offshoot_kernels::gemm::{Dense, Start, product, product_few, product_outer, product_straight};
 
 /// A tensor as a matrix, `[rows, cols]`.
 pub(super) fn mat(x: &Tensor) -> Dense<'_> {
@@ -10,32 +10,6 @@ pub(super) fn mat(x: &Tensor) -> Dense<'_> {
 }
 
 impl Tensor {
-    /// `x wᵀ` for `x` `[n, in]` and a weight `[out, in]` as checkpoints store it: `[n, out]`.
-    ///
-    /// # Errors
-    /// [`Error::Shapes`](crate::Error::Shapes) if the inner sizes differ.
-    pub fn linear(&self, weight: &Tensor) -> Result<Tensor> {
-        if self.cols() != weight.cols() {
-            return Err(shapes("linear", self, weight.shape()));
-        }
-        let outputs = matrix_rows(weight);
-        let (n, shape) = (matrix_rows(self), with_cols(self, outputs));
-        let mut y = self.device().take(n * outputs);
-        let arithmetic = self.device().arithmetic();
-        product(y.host_mut(), self.host(), n, mat(weight), arithmetic);
-        let (to_x, to_w) = (self.link(), weight.link());
-        let (x, w) = (self.save_if(to_w.is_some()), weight.save_if(to_x.is_some()));
-        Ok(Tensor::output(self.device(), &shape, y, &[self, weight], move |dy| {
-            if let (Some(link), Some(w)) = (to_x, w) {
-                link.receive(|dx| product_straight(dx, dy.host(), n, mat(&w), arithmetic));
-            }
-            if let (Some(link), Some(x)) = (to_w, x) {
-                link.receive(|dw| product_outer(dw, dy.host(), outputs, mat(&x), false, arithmetic));
-            }
-            Ok(())
-        }))
-    }
-
     /// [`linear`](Self::linear) for very few rows and a weight in f32 or in blocks, without gradients: the sums
     /// have another order.
     ///
@@ -48,7 +22,10 @@ impl Tensor {
         }
         let n = matrix_rows(self);
         let mut y = self.device().take(n * outputs);
-        product_few(y.host_mut(), self.host(), n, weight.operand());
+        match weight {
+            OutputHead::Dense(weight) => product_few(y.host_mut(), self.host(), n, mat(weight)),
+            OutputHead::Quantized(weight) => product_few(y.host_mut(), self.host(), n, weight.matrix()),
+        }
         Ok(Tensor::from_buffer(self.device(), &with_cols(self, outputs), y))
     }
 
@@ -72,7 +49,7 @@ impl Tensor {
             }
             if let (Some(link), Some(a)) = (to_b, a) {
                 let dy = Dense::new(dy.host(), m, n);
-                link.receive(|db| product_outer(db, a.host(), k, dy, false, arithmetic));
+                link.receive(|db| product_outer(db, a.host(), k, dy, Start::Zero, arithmetic));
             }
             Ok(())
         }))

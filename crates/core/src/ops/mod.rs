@@ -9,11 +9,11 @@ mod attention;
 mod dropout;
 mod elementwise;
 mod layout;
+mod linear;
 mod lm_loss;
 mod loss;
 mod matmul;
 mod norm;
-mod quantized;
 mod reduce;
 mod rope;
 

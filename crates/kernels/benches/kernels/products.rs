@@ -2,7 +2,7 @@
 
 use crate::{Group, MINILM, SMOLLM2, VOCABULARY, noise};
 use criterion::Criterion;
-use offshoot_kernels::gemm::{Arithmetic, Dense, Operand, product, product_outer, product_straight};
+use offshoot_kernels::gemm::{Arithmetic, Dense, Operand, Start, product, product_outer, product_straight};
 use offshoot_kernels::quant::{Format, Matrix};
 
 /// `x` `[n, inner]` with a weight `[outer, inner]`.
@@ -48,7 +48,7 @@ fn dense(group: &mut Group<'_>, shape: &Shape) {
     frozen(group, "f32", shape, Dense::new(&weight, outer, inner).into());
     let (x, dy, mut dw) = (noise(n * inner), noise(n * outer), noise(inner * outer));
     group.operations(&shape.name("f32 dw = dy^T x"), shape.operations(), || {
-        product_outer(&mut dw, &dy, outer, Dense::new(&x, n, inner), false, Arithmetic::F32);
+        product_outer(&mut dw, &dy, outer, Dense::new(&x, n, inner), Start::Zero, Arithmetic::F32);
     });
 }
 

@@ -45,8 +45,8 @@ pub(super) struct Strip {
     pub out_stride: usize,
     /// Columns of `out`: at most those of the panel.
     pub width: usize,
-    /// Whether to start from zero, not from what `out` holds.
-    pub from_zero: bool,
+    /// What the sums are added to, where it is not nothing: rows at a pointer, so far apart.
+    pub start: Option<(*const f32, usize)>,
 }
 
 impl Strip {
@@ -64,6 +64,7 @@ impl Strip {
             unsafe { self.few(simd, now) };
             self.left.data = self.left.data.wrapping_add(self.left.strip_stride);
             self.out = self.out.wrapping_add(now * self.out_stride);
+            self.start = self.start.map(|(start, stride)| (start.wrapping_add(now * stride), stride));
             rest -= now;
         }
     }
@@ -105,11 +106,14 @@ impl Strip {
         let mut buffer = [[0.0f32; STRIDE]; ROWS];
         // SAFETY: the caller's promise; a row of the buffer holds the widest panel.
         unsafe {
-            for (r, row) in buffer.iter_mut().enumerate().filter(|_| !self.from_zero) {
-                self.out.add(r * self.out_stride).copy_to(row.as_mut_ptr(), self.width);
+            if let Some((start, stride)) = self.start {
+                for (r, row) in buffer.iter_mut().enumerate() {
+                    start.add(r * stride).copy_to(row.as_mut_ptr(), self.width);
+                }
             }
-            let out = buffer.as_mut_ptr().cast();
-            Self { out, out_stride: STRIDE, width: panel_width::<S>(), ..self }.block::<S, ROWS>(simd);
+            let out: *mut f32 = buffer.as_mut_ptr().cast();
+            let start = Some((out.cast_const(), STRIDE));
+            Self { out, out_stride: STRIDE, width: panel_width::<S>(), start, ..self }.block::<S, ROWS>(simd);
             for (r, row) in buffer.iter().enumerate() {
                 self.out.add(r * self.out_stride).copy_from(row.as_ptr(), self.width);
             }
@@ -123,10 +127,10 @@ impl Strip {
         let mut sums = [[simd.splat_f32s(0.0); VECTORS]; ROWS];
         // SAFETY: the caller's promise.
         unsafe {
-            if !self.from_zero {
+            if let Some((start, stride)) = self.start {
                 for (r, sums) in sums.iter_mut().enumerate() {
                     for (v, sum) in sums.iter_mut().enumerate() {
-                        *sum = self.vector::<S>(r, v).read_unaligned();
+                        *sum = start.add(r * stride + v * S::F32_LANES).cast::<S::f32s>().read_unaligned();
                     }
                 }
             }

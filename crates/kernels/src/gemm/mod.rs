@@ -206,10 +206,22 @@ pub const BF16_LEAST: usize = 4;
 
 /// `out = x wᵀ`: `out` `[n, w.rows]`, `x` `[n, w.cols]`.
 pub fn product<'a>(out: &mut [f32], x: &[f32], n: usize, w: impl Into<Operand<'a>>, arithmetic: Arithmetic) {
+    product_onto(out, x, n, w, Start::Zero, arithmetic);
+}
+
+/// `out = start + x wᵀ`, as [`product`].
+pub fn product_onto<'a>(
+    out: &mut [f32],
+    x: &[f32],
+    n: usize,
+    w: impl Into<Operand<'a>>,
+    start: Start<'_>,
+    arithmetic: Arithmetic,
+) {
     match w.into() {
-        Operand::Dense(w) => transposed(out, x, n, &w, arithmetic),
-        Operand::Quantized(w) => transposed(out, x, n, &w, arithmetic),
-        Operand::Packed(w) => transposed(out, x, n, w, arithmetic),
+        Operand::Dense(w) => transposed(out, x, n, &w, start, arithmetic),
+        Operand::Quantized(w) => transposed(out, x, n, &w, start, arithmetic),
+        Operand::Packed(w) => transposed(out, x, n, w, start, arithmetic),
     }
 }
 
@@ -239,13 +251,20 @@ pub fn product_straight<'a>(
     }
 }
 
-fn transposed(out: &mut [f32], x: &[f32], n: usize, w: &impl Source, arithmetic: Arithmetic) {
+fn transposed(
+    out: &mut [f32],
+    x: &[f32],
+    n: usize,
+    w: &impl Source,
+    start: Start<'_>,
+    arithmetic: Arithmetic,
+) {
     assert_eq!(x.len(), n * w.cols(), "left side is not [n, w.cols]");
     assert_eq!(out.len(), n * w.rows(), "output is not [n, w.rows]");
     let _timed = time_product(Kind::Product, n * w.cols() * w.rows());
     let left = Left::rows(x, w.cols());
     let arithmetic = arithmetic.for_matrix(w.rows(), w.cols());
-    run(out, left, (n, w.cols(), w.rows()), w, (Side::Transposed, false), arithmetic);
+    run(out, left, (n, w.cols(), w.rows()), w, (Side::Transposed, start), arithmetic);
 }
 
 fn straight(out: &mut [f32], x: &[f32], n: usize, w: &impl Source, arithmetic: Arithmetic) {
@@ -254,17 +273,17 @@ fn straight(out: &mut [f32], x: &[f32], n: usize, w: &impl Source, arithmetic: A
     let _timed = time_product(Kind::ProductToInput, n * w.cols() * w.rows());
     let left = Left::rows(x, w.rows());
     let arithmetic = arithmetic.for_matrix(w.rows(), w.cols());
-    run(out, left, (n, w.rows(), w.cols()), w, (Side::Straight, false), arithmetic);
+    run(out, left, (n, w.rows(), w.cols()), w, (Side::Straight, Start::Zero), arithmetic);
 }
 
-/// `out = aᵀ b`, or `out += aᵀ b` with `accumulate`: `out` `[a's columns, b.cols]`, `a` `[b.rows, columns]`. With
+/// `out = start + aᵀ b`: `out` `[a's columns, b.cols]`, `a` `[b.rows, columns]`. With
 /// an output gradient as `a` and an input as `b` this is a weight's gradient.
 pub fn product_outer(
     out: &mut [f32],
     a: &[f32],
     columns: usize,
     b: Dense<'_>,
-    accumulate: bool,
+    start: Start<'_>,
     arithmetic: Arithmetic,
 ) {
     assert_eq!(a.len(), b.rows * columns, "left side is not [b.rows, columns]");
@@ -272,7 +291,65 @@ pub fn product_outer(
     let _timed = time_product(Kind::ProductToWeight, columns * b.rows * b.cols);
     let left = Left::columns(a, columns);
     let arithmetic = arithmetic.for_matrix(columns, b.cols);
-    run(out, left, (columns, b.rows, b.cols), &b, (Side::Straight, accumulate), arithmetic);
+    run(out, left, (columns, b.rows, b.cols), &b, (Side::Straight, start), arithmetic);
+}
+
+/// What a product is added to.
+#[derive(Clone, Copy, Debug)]
+pub enum Start<'a> {
+    /// Nothing.
+    Zero,
+    /// A row `[width]` for every row of the output: a bias.
+    Row(&'a [f32]),
+    /// What stands in the output.
+    Output,
+}
+
+impl Start<'_> {
+    /// The sum without a product.
+    fn alone(self, out: &mut [f32]) {
+        match self {
+            Self::Zero => out.fill(0.0),
+            Self::Row(row) => out.chunks_exact_mut(row.len().max(1)).for_each(|out| out.copy_from_slice(row)),
+            Self::Output => {}
+        }
+    }
+}
+
+/// The output `[rows, width]`, to which tasks write in rectangles of their own, and what stands in for it before the
+/// first inner index.
+struct Output<'a> {
+    data: *mut f32,
+    width: usize,
+    start: Start<'a>,
+}
+
+// SAFETY: tasks write to rectangles of their own.
+unsafe impl Sync for Output<'_> {}
+
+/// Values to be added to, and how far apart their rows are.
+type Before = Option<(*const f32, usize)>;
+
+impl<'a> Output<'a> {
+    fn new(data: &'a mut [f32], width: usize, start: Start<'a>) -> Self {
+        if let Start::Row(row) = start {
+            assert_eq!(row.len(), width, "row is not as wide as the output");
+        }
+        Self { data: data.as_mut_ptr(), width, start }
+    }
+
+    fn at(&self, row: usize, column: usize) -> *mut f32 {
+        self.data.wrapping_add(row * self.width + column)
+    }
+
+    /// What the part from a row and a column on is added to, from an inner index on.
+    fn before(&self, depth: usize, row: usize, column: usize) -> Before {
+        match self.start {
+            Start::Zero if depth == 0 => None,
+            Start::Row(start) if depth == 0 => Some((start[column..].as_ptr(), 0)),
+            _ => Some((self.at(row, column), self.width)),
+        }
+    }
 }
 
 /// Which way round the right-hand matrix is multiplied.
@@ -327,28 +404,26 @@ fn run<W: Source>(
     left: Left<'_>,
     (rows, depth, width): (usize, usize, usize),
     right: &W,
-    (side, accumulate): (Side, bool),
+    (side, start): (Side, Start<'_>),
     arithmetic: Arithmetic,
 ) {
     if out.is_empty() || depth == 0 {
-        return if accumulate {
-        } else {
-            out.fill(0.0)
-        };
+        return start.alone(out);
     }
+    let out = Output::new(out, width, start);
     match arithmetic {
-        Arithmetic::F32 => run_f32(out, left, (rows, depth, width), right, (side, accumulate)),
-        Arithmetic::Bf16 => bf16::run(out, left, (rows, depth, width), right, (side, accumulate)),
+        Arithmetic::F32 => run_f32(&out, left, (rows, depth, width), right, side),
+        Arithmetic::Bf16 => bf16::run(&out, left, (rows, depth, width), right, side),
     }
 }
 
 /// As [`run`], where there is something to multiply.
 fn run_f32<W: Source>(
-    out: &mut [f32],
+    out: &Output<'_>,
     left: Left<'_>,
     (rows, depth, width): (usize, usize, usize),
     right: &W,
-    (side, accumulate): (Side, bool),
+    side: Side,
 ) {
     let wide = task_width(width, if side == Side::Straight { right.grain() } else { 1 });
     let deep = (TILE_ELEMENTS / wide).min(PIECE);
@@ -359,7 +434,7 @@ fn run_f32<W: Source>(
         if width >= WORTH_PACKING {
             left = laid_out.lay_out(left, rows, depth.len());
         }
-        let product = Product { out: out.as_mut_ptr(), left, right, side, depth, width, deep, accumulate };
+        let product = Product { out, left, right, side, depth, deep };
         product.run(&tasks, rows);
     }
 }
@@ -395,21 +470,15 @@ fn pieces(range: Range<usize>, size: usize) -> Vec<Range<usize>> {
 
 /// What all tasks of a product know.
 struct Product<'a, W> {
-    /// `[rows, width]`
-    out: *mut f32,
+    out: &'a Output<'a>,
     /// `[rows, depth.len()]`
     left: Left<'a>,
     right: &'a W,
     side: Side,
     depth: Range<usize>,
-    width: usize,
     /// Inner indices of a tile.
     deep: usize,
-    accumulate: bool,
 }
-
-// SAFETY: tasks write to `out` in rectangles of their own.
-unsafe impl<W: Sync> Sync for Product<'_, W> {}
 
 struct Task<'a, W> {
     product: &'a Product<'a, W>,
@@ -438,7 +507,7 @@ impl<W: Source> Product<'_, W> {
         let one = |task: &Rectangle| {
             TILE.with_borrow_mut(|tile| pulp::Arch::new().dispatch(Task { product: self, tile, task }));
         };
-        match rows * self.depth.len() * self.width <= SERIAL {
+        match rows * self.depth.len() * self.out.width <= SERIAL {
             true => tasks.iter().for_each(one),
             false => tasks.par_iter().for_each(one),
         }
@@ -455,10 +524,10 @@ impl<W: Source> Product<'_, W> {
                 left: strips,
                 panel: tile.panel::<S>(index, depth.len()),
                 depth: depth.len(),
-                out: self.out.wrapping_add(rows.start * self.width + first),
-                out_stride: self.width,
+                out: self.out.at(rows.start, first),
+                out_stride: self.out.width,
                 width: width.min(part.columns.end - first),
-                from_zero: depth.start == 0 && !self.accumulate,
+                start: self.out.before(depth.start, rows.start, first),
             };
             // SAFETY: the strips and the panel lie in slices of the right sizes; the rows and columns are this
             // task's own, and lie in the output, whose size was checked.

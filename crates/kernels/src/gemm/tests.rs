@@ -40,10 +40,10 @@ fn every_side_and_odd_sizes() {
         product_straight(&mut out, &x, m, Dense::new(&w, k, n), Arithmetic::F32);
         assert_close(&out, &sums((m, k, n), x_at, |p, j| w[p * n + j]), TOLERANCE);
         out.fill(f32::NAN);
-        product_outer(&mut out, &x, m, Dense::new(&w, k, n), false, Arithmetic::F32);
+        product_outer(&mut out, &x, m, Dense::new(&w, k, n), Start::Zero, Arithmetic::F32);
         let turned = sums((m, k, n), |i, p| x[p * m + i], |p, j| w[p * n + j]);
         assert_close(&out, &turned, TOLERANCE);
-        product_outer(&mut out, &x, m, Dense::new(&w, k, n), true, Arithmetic::F32);
+        product_outer(&mut out, &x, m, Dense::new(&w, k, n), Start::Output, Arithmetic::F32);
         assert_close(&out, &turned.iter().map(|sum| 2.0 * sum).collect::<Vec<_>>(), 2.0 * TOLERANCE);
     }
 }
@@ -76,16 +76,9 @@ fn every_instruction_set_multiplies() {
     let task = Rectangle { rows: 0..m, columns: 0..n };
     for arch in architectures() {
         let mut out = vec![f32::NAN; m * n];
-        let product = Product {
-            out: out.as_mut_ptr(),
-            left,
-            right: &right,
-            side: Side::Transposed,
-            depth: 0..k,
-            width: n,
-            deep: PIECE,
-            accumulate: false,
-        };
+        let output = Output::new(&mut out, n, Start::Zero);
+        let product =
+            Product { out: &output, left, right: &right, side: Side::Transposed, depth: 0..k, deep: PIECE };
         arch.dispatch(Task { product: &product, tile: &mut Tile::default(), task: &task });
         assert_close(&out, &expected, TOLERANCE);
     }
@@ -106,7 +99,7 @@ fn architectures() -> Vec<pulp::Arch> {
 #[test]
 fn nothing_to_sum() {
     let (mut out, none) = (vec![3.0; 60], Vec::new());
-    product_outer(&mut out, &none, 10, Dense::new(&none, 0, 6), true, Arithmetic::F32);
+    product_outer(&mut out, &none, 10, Dense::new(&none, 0, 6), Start::Output, Arithmetic::F32);
     assert_eq!(out, [3.0; 60]);
     product_straight(&mut out, &none, 10, Dense::new(&none, 0, 6), Arithmetic::F32);
     assert_eq!(out, [0.0; 60]);
@@ -131,7 +124,7 @@ fn same_bits_on_any_number_of_threads() {
             let mut turned = vec![0.0; m * n];
             product_straight(&mut turned, &x, m, Dense::new(&w, k, n), Arithmetic::F32);
             let mut outer = vec![0.0; k * n];
-            product_outer(&mut outer, &x, k, Dense::new(&turned, m, n), false, Arithmetic::F32);
+            product_outer(&mut outer, &x, k, Dense::new(&turned, m, n), Start::Zero, Arithmetic::F32);
             [out, turned, outer].concat()
         });
     }
@@ -163,4 +156,27 @@ fn a_narrow_product_leaves_the_memory_of_a_wide_one() {
     assert!(kept >= x.len(), "{kept} values are kept");
     product(&mut out[..130 * 8], &x, 130, Dense::new(&w[..8 * 384], 8, 384), Arithmetic::F32);
     assert_eq!(left::kept(), kept);
+}
+
+#[test]
+fn a_product_is_added_to_a_row_or_to_the_output() {
+    for (m, k, n) in SIZES {
+        let (x, w, row, held) = (noise(1, m * k), noise(2, k * n), noise(3, n), noise(4, m * n));
+        let sums = sums((m, k, n), |i, p| x[i * k + p], |p, j| w[j * k + p]);
+        // Each of up to 4,200 products of size 1 is off by up to 2^-7 in bf16, either way.
+        for (arithmetic, tolerance) in [(Arithmetic::F32, TOLERANCE), (Arithmetic::Bf16, 0.2)] {
+            let mut out = vec![f32::NAN; m * n];
+            product_onto(&mut out, &x, m, Dense::new(&w, n, k), Start::Row(&row), arithmetic);
+            let onto = |add: &dyn Fn(usize) -> f32| -> Vec<f64> {
+                sums.iter().enumerate().map(|(at, sum)| sum + f64::from(add(at))).collect()
+            };
+            assert_close(&out, &onto(&|at| row[at % n]), tolerance);
+            out.copy_from_slice(&held);
+            product_onto(&mut out, &x, m, Dense::new(&w, n, k), Start::Output, arithmetic);
+            assert_close(&out, &onto(&|at| held[at]), tolerance);
+        }
+    }
+    let mut out = vec![f32::NAN; 6];
+    product_onto(&mut out, &[], 2, Dense::new(&[], 3, 0), Start::Row(&[1.0, 2.0, 3.0]), Arithmetic::F32);
+    assert_eq!(out, [1.0, 2.0, 3.0, 1.0, 2.0, 3.0]);
 }

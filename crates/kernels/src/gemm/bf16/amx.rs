@@ -78,18 +78,22 @@ pub(super) unsafe fn multiply(block: &Block<'_>) {
     let cells = block.left.iter().chain(&block.right).map(|cells| cells.len()).min().unwrap_or(0);
     // SAFETY: the caller's promise; all four hold as many cells as are read, of 16 rows of 64 bytes.
     unsafe {
-        match block.from_zero {
-            true => asm!(
+        match block.start {
+            None => asm!(
                 "tilezero tmm0",
                 "tilezero tmm1",
                 "tilezero tmm2",
                 "tilezero tmm3",
                 options(nostack, preserves_flags, nomem),
             ),
-            false => asm!(
-                "tileloadd tmm0, [{above} + {stride}]", "tileloadd tmm1, [{above} + {stride} + 64]",
-                "tileloadd tmm2, [{below} + {stride}]", "tileloadd tmm3, [{below} + {stride} + 64]",
-                above = in(reg) block.out, below = in(reg) below, stride = in(reg) stride,
+            Some((start, apart)) => asm!(
+                "tileloadd tmm0, [{above} + {stride}]",
+                "tileloadd tmm1, [{above} + {stride} + 64]",
+                "tileloadd tmm2, [{below} + {stride}]",
+                "tileloadd tmm3, [{below} + {stride} + 64]",
+                above = in(reg) start,
+                below = in(reg) start.wrapping_add(16 * apart),
+                stride = in(reg) apart * size_of::<f32>(),
                 options(nostack, preserves_flags, readonly),
             ),
         }

@@ -119,9 +119,10 @@ unsafe fn rows(block: &Block<'_>, first: usize) {
     let mut sums = [[_mm512_setzero_ps(); 2]; ROWS];
     // SAFETY: the caller's promise.
     unsafe {
-        if !block.from_zero {
+        if let Some((start, apart)) = block.start {
             for (r, sums) in sums.iter_mut().enumerate() {
-                *sums = [_mm512_loadu_ps(place(r, 0)), _mm512_loadu_ps(place(r, 1))];
+                let row = start.wrapping_add((first + r) * apart);
+                *sums = [_mm512_loadu_ps(row), _mm512_loadu_ps(row.wrapping_add(SIDE))];
             }
         }
         let right = block.right[0].iter().zip(block.right[1]);

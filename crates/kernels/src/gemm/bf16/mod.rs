@@ -17,7 +17,7 @@ mod plain;
 #[cfg(test)]
 mod tests;
 
-use super::{Left, Rectangle, Side, Source, pieces, task_width, tasks};
+use super::{Before, Left, Output, Rectangle, Side, Source, pieces, task_width, tasks};
 use crate::gemm::SERIAL;
 use crate::parallel::vectorized;
 pub(crate) use cells::Fill;
@@ -81,45 +81,37 @@ thread_local! {
 
 /// As [`super::run`].
 pub(super) fn run<W: Source>(
-    out: &mut [f32],
+    out: &Output<'_>,
     left: Left<'_>,
     (rows, depth, width): (usize, usize, usize),
     right: &W,
-    (side, accumulate): (Side, bool),
+    side: Side,
 ) {
     let wide = task_width(width, if side == Side::Straight { right.grain() } else { 1 });
     let tasks = tasks(rows, pieces(0..width, wide), BLOCK);
     let mut cells = Cells::kept();
     for depth in pieces(0..depth, LAID_OUT) {
         cells.lay_out(left.from(depth.start), rows, depth.len(), *BEST);
-        let from_zero = depth.start == 0 && !accumulate;
-        let product = Product { out: out.as_mut_ptr(), left: &cells, right, side, depth, width, from_zero };
+        let product = Product { out, left: &cells, right, side, depth };
         product.run(&tasks, rows, *BEST);
     }
 }
 
 /// What all tasks of a product know.
 struct Product<'a, W> {
-    /// `[rows, width]`
-    out: *mut f32,
+    out: &'a Output<'a>,
     /// `[rows, depth.len()]`
     left: &'a Cells,
     right: &'a W,
     side: Side,
     depth: Range<usize>,
-    width: usize,
-    /// Whether what stands in `out` is no part of the sums.
-    from_zero: bool,
 }
-
-// SAFETY: tasks write to `out` in rectangles of their own.
-unsafe impl<W: Sync> Sync for Product<'_, W> {}
 
 impl<W: Source> Product<'_, W> {
     /// All tasks, side by side if that pays.
     fn run(&self, tasks: &[Rectangle], rows: usize, unit: Unit) {
         let one = |task: &Rectangle| PANELS.with_borrow_mut(|panels| self.task(task, panels, unit));
-        match rows * self.depth.len() * self.width <= SERIAL {
+        match rows * self.depth.len() * self.out.width <= SERIAL {
             true => tasks.iter().for_each(one),
             false => tasks.par_iter().for_each(one),
         }
@@ -147,16 +139,16 @@ impl<W: Source> Product<'_, W> {
         panels: &Panels,
         unit: Unit,
     ) {
-        let from_zero = self.from_zero && depth.start == self.depth.start;
-        let out = self.out.wrapping_add(row * self.width + column);
+        let (out, width) = (self.out.at(row, column), self.out.width);
+        let start = self.out.before(depth.start, row, column);
         let (rows, columns) = (BLOCK.min(task.rows.end - row), BLOCK.min(task.columns.end - column));
         let from = depth.start - self.depth.start;
         let mut block = Block {
             left: self.left.pair(row, from, depth.len()),
             right: panels.pair(column - task.columns.start),
             out,
-            stride: self.width,
-            from_zero,
+            stride: width,
+            start,
         };
         // SAFETY: the rows and columns are this task's own, and lie in the output, whose size was checked.
         unsafe {
@@ -164,19 +156,22 @@ impl<W: Source> Product<'_, W> {
                 return unit.multiply(&block);
             }
             let mut buffer = [0.0f32; BLOCK * BLOCK];
-            (block.out, block.stride) = (buffer.as_mut_ptr(), BLOCK);
-            for (r, held) in buffer.chunks_exact_mut(BLOCK).take(rows).enumerate().filter(|_| !from_zero) {
-                out.add(r * self.width).copy_to(held.as_mut_ptr(), columns);
+            if let Some((start, apart)) = start {
+                for (r, held) in buffer.chunks_exact_mut(BLOCK).take(rows).enumerate() {
+                    start.add(r * apart).copy_to(held.as_mut_ptr(), columns);
+                }
             }
+            (block.out, block.stride) = (buffer.as_mut_ptr(), BLOCK);
+            block.start = Some((buffer.as_ptr(), BLOCK));
             unit.multiply(&block);
             for (r, held) in buffer.chunks_exact(BLOCK).take(rows).enumerate() {
-                out.add(r * self.width).copy_from(held.as_ptr(), columns);
+                out.add(r * width).copy_from(held.as_ptr(), columns);
             }
         }
     }
 }
 
-/// Two rows of cells and two columns of cells, and what their product is added to.
+/// Two rows of cells and two columns of cells, what their product is added to, and where it goes.
 struct Block<'a> {
     /// Of 16 rows each, along the inner index.
     left: [&'a [Cell]; 2],
@@ -185,7 +180,7 @@ struct Block<'a> {
     /// `[32, 32]`, rows `stride` apart.
     out: *mut f32,
     stride: usize,
-    from_zero: bool,
+    start: Before,
 }
 
 /// Work that fills cells, whatever with.

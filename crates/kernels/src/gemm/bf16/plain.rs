@@ -34,8 +34,9 @@ unsafe fn rows(block: &Block<'_>, first: usize, half: usize) {
     let mut sums = [[0.0f32; SIDE]; ROWS];
     // SAFETY: the caller's promise; an array of floats is as aligned as one.
     unsafe {
-        if !block.from_zero {
-            sums = std::array::from_fn(|r| place(r).read());
+        if let Some((start, apart)) = block.start {
+            let start = start.wrapping_add(first * apart + half * SIDE);
+            sums = std::array::from_fn(|r| start.wrapping_add(r * apart).cast::<[f32; SIDE]>().read());
         }
         add(&mut sums, block, first, half);
         sums.iter().enumerate().for_each(|(r, sums)| place(r).write(*sums));

@@ -1,5 +1,5 @@
 use super::super::{
-    Arithmetic, BF16_LEAST, Dense, Operand, product, product_few, product_outer, product_straight,
+    Arithmetic, BF16_LEAST, Dense, Operand, Start, product, product_few, product_outer, product_straight,
 };
 use super::cells::round;
 use super::*;
@@ -40,19 +40,19 @@ fn sums(
     (0..m * n).map(|at| element(at / n, at % n)).collect()
 }
 
-/// The product by one unit, on top of what `out` holds if `accumulate`.
+/// The product by one unit.
 fn with(
     unit: Unit,
     out: &mut [f32],
     left: Left<'_>,
     (m, k, n): (usize, usize, usize),
     right: Dense<'_>,
-    (side, accumulate): (Side, bool),
+    (side, start): (Side, Start<'_>),
 ) {
     let mut cells = Cells::kept();
     cells.lay_out(left, m, k, unit);
-    let (out, left, right) = (out.as_mut_ptr(), &cells, &right);
-    let product = Product { out, left, right, side, depth: 0..k, width: n, from_zero: !accumulate };
+    let out = Output::new(out, n, start);
+    let product = Product { out: &out, left: &cells, right: &right, side, depth: 0..k };
     product.run(&tasks(m, pieces(0..n, 64), BLOCK), m, unit);
 }
 
@@ -63,14 +63,15 @@ fn every_unit_every_side_and_odd_sizes() {
             let (x, w) = (rounded(1, m * k), rounded(2, k * n));
             let mut out = vec![f32::NAN; m * n];
             let x_at = |i: usize, p: usize| x[i * k + p];
-            with(unit, &mut out, Left::rows(&x, k), size, Dense::new(&w, n, k), (Side::Transposed, false));
+            with(unit, &mut out, Left::rows(&x, k), size, Dense::new(&w, n, k), (Side::Transposed, Start::Zero));
             assert_close(&out, &sums(size, x_at, |p, j| w[j * k + p]), TOLERANCE);
             out.fill(f32::NAN);
-            with(unit, &mut out, Left::rows(&x, k), size, Dense::new(&w, k, n), (Side::Straight, false));
+            with(unit, &mut out, Left::rows(&x, k), size, Dense::new(&w, k, n), (Side::Straight, Start::Zero));
             assert_close(&out, &sums(size, x_at, |p, j| w[p * n + j]), TOLERANCE);
             let turned = sums(size, |i, p| x[p * m + i], |p, j| w[p * n + j]);
             for times in [1.0, 2.0] {
-                let side = (Side::Straight, times > 1.0);
+                let start = if times > 1.0 { Start::Output } else { Start::Zero };
+                let side = (Side::Straight, start);
                 with(unit, &mut out, Left::columns(&x, m), size, Dense::new(&w, k, n), side);
                 let expected: Vec<f64> = turned.iter().map(|sum| times * sum).collect();
                 assert_close(&out, &expected, times * TOLERANCE);
@@ -124,7 +125,7 @@ fn what_is_no_number_is_not_lost() {
             Left::rows(&x, 64),
             (40, 64, 64),
             Dense::new(&w, 64, 64),
-            (Side::Transposed, false),
+            (Side::Transposed, Start::Zero),
         );
         let rows: Vec<bool> = out.chunks(64).map(|row| row.iter().all(|y| y.is_nan())).collect();
         assert!(rows.iter().enumerate().all(|(row, &lost)| lost == (row == 1)), "{unit:?}: {rows:?}");
@@ -140,7 +141,7 @@ fn thin_matrices_stay_in_f32() {
             let (mut down, mut up, mut slope) = (vec![0.0; m * rank], vec![0.0; m * k], vec![0.0; rank * k]);
             product(&mut down, &x, m, Dense::new(&w, rank, k), arithmetic);
             product_straight(&mut up, &down, m, Dense::new(&w, rank, k), arithmetic);
-            product_outer(&mut slope, &down, rank, Dense::new(&x, m, k), false, arithmetic);
+            product_outer(&mut slope, &down, rank, Dense::new(&x, m, k), Start::Zero, arithmetic);
             [down, up, slope].concat()
         };
         assert_eq!(run(Arithmetic::Bf16), run(Arithmetic::F32));
@@ -176,7 +177,7 @@ fn same_bits_on_any_number_of_threads() {
             let mut turned = vec![0.0; m * n];
             product_straight(&mut turned, &x, m, Dense::new(&w, k, n), Arithmetic::Bf16);
             let mut outer = vec![0.0; k * n];
-            product_outer(&mut outer, &x, k, Dense::new(&turned, m, n), false, Arithmetic::Bf16);
+            product_outer(&mut outer, &x, k, Dense::new(&turned, m, n), Start::Zero, Arithmetic::Bf16);
             [out, turned, outer].concat()
         });
     }
