@@ -20,11 +20,13 @@ fn main() {
     }
     products(Arithmetic::F32);
     products(Arithmetic::Bf16);
-    for tokens in [20, 64, 128] {
-        attentions(tokens, None);
-    }
     let keys: Vec<u64> = (0..N as u64).collect();
-    attentions(128, Some(Dropout { p: 0.1, row_keys: &keys }));
+    for arithmetic in [Arithmetic::F32, Arithmetic::Bf16] {
+        for tokens in [20, 64, 128] {
+            attentions(tokens, None, arithmetic);
+        }
+        attentions(128, Some(Dropout { p: 0.1, row_keys: &keys }), arithmetic);
+    }
     elements();
     norms();
     updates();
@@ -80,22 +82,22 @@ fn products(arithmetic: Arithmetic) {
     }
 }
 
-fn attentions(tokens: usize, dropout: Option<Dropout<'_>>) {
+fn attentions(tokens: usize, dropout: Option<Dropout<'_>>, arithmetic: Arithmetic) {
     let heads = Heads { query: 12, key_value: 12, dim: 32, scale: 0.18 };
     let spans: Vec<Span> = (0..N / tokens)
         .map(|s| Span { queries: s * tokens..(s + 1) * tokens, keys: s * tokens..(s + 1) * tokens })
         .collect();
-    let settings = Attention { heads, spans: &spans, mask: Mask::Full, dropout };
+    let settings = Attention { heads, spans: &spans, mask: Mask::Full, dropout, arithmetic };
     let (q, k, v, dout) = (noise(N * D), noise(N * D), noise(N * D), noise(N * D));
     let (mut out, mut log_sum) = (vec![0.0; N * D], vec![0.0; N * 12]);
     let (mut dq, mut dk, mut dv) = (vec![0.0; N * D], vec![0.0; N * D], vec![0.0; N * D]);
     let product = 2 * N * tokens * D;
     let name =
         format!("{} x {tokens}, 12 x 32{}", spans.len(), if dropout.is_some() { ", dropout" } else { "" });
-    measure(&format!("attention          {name}"), 2 * product, "GFLOP/s", || {
+    measure(&format!("{arithmetic:?} attention {name}"), 2 * product, "GFLOP/s", || {
         attention::forward(&mut out, &mut log_sum, &q, &k, &v, &settings);
     });
-    measure(&format!("attention backward {name}"), 5 * product, "GFLOP/s", || {
+    measure(&format!("{arithmetic:?} attention backward {name}"), 5 * product, "GFLOP/s", || {
         let grads = Grads { dq: Some(&mut dq), dk: Some(&mut dk), dv: Some(&mut dv) };
         attention::backward(grads, &dout, &out, &q, &k, &v, &log_sum, &settings);
     });

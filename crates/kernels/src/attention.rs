@@ -15,6 +15,7 @@ mod task;
 mod tests;
 mod tile;
 
+use crate::gemm::Arithmetic;
 use crate::profile::{Kind, time};
 use pack::Shared;
 use rayon::prelude::*;
@@ -76,7 +77,12 @@ pub struct Attention<'a> {
     pub mask: Mask,
     /// None in evaluation.
     pub dropout: Option<Dropout<'a>>,
+    /// What its products are computed in. A span of fewer than [`BF16_LEAST`] queries stays in f32.
+    pub arithmetic: Arithmetic,
 }
+
+/// Queries of a span for which rounding to bf16 pays.
+pub const BF16_LEAST: usize = 8;
 
 /// The gradients that [`backward()`] is to compute.
 #[derive(Debug, Default)]

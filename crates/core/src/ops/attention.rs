@@ -1,7 +1,7 @@
 //! Attention over packed sequences.
 
 use super::{dropout_fits, matrix_rows, shapes};
-use crate::{Error, Heads, Mask, Result, Span, Tensor};
+use crate::{Arithmetic, Error, Heads, Mask, Result, Span, Tensor};
 use offshoot_kernels::attention as kernel;
 use std::ops::Range;
 
@@ -39,7 +39,8 @@ impl Tensor {
         let device = self.device();
         let queries = matrix_rows(self);
         let (mut y, mut log_sum) = (device.take(self.len()), device.take(queries * heads.query));
-        let call = Call { heads, spans: spans.to_vec(), mask, dropout };
+        let arithmetic = device.arithmetic();
+        let call = Call { heads, spans: spans.to_vec(), mask, dropout, arithmetic };
         kernel::forward(
             y.host_mut(),
             log_sum.host_mut(),
@@ -76,12 +77,19 @@ struct Call {
     spans: Vec<Span>,
     mask: Mask,
     dropout: Option<AttentionDropout>,
+    arithmetic: Arithmetic,
 }
 
 impl Call {
     fn arguments(&self) -> kernel::Attention<'_> {
         let dropout = self.dropout.as_ref().map(|d| kernel::Dropout { p: d.p, row_keys: &d.row_keys });
-        kernel::Attention { heads: self.heads, spans: &self.spans, mask: self.mask, dropout }
+        kernel::Attention {
+            heads: self.heads,
+            spans: &self.spans,
+            mask: self.mask,
+            dropout,
+            arithmetic: self.arithmetic,
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::{Group, noise};
 use criterion::Criterion;
 use offshoot_kernels::attention::{self, Attention, Dropout, Grads, Heads, Mask, Span};
+use offshoot_kernels::gemm::Arithmetic;
 
 /// Rows of a batch.
 const N: usize = 2048;
@@ -30,7 +31,7 @@ fn both(group: &mut Group<'_>, name: &str, tokens: usize, kind: (Heads, Mask, Op
         .map(|s| s * tokens..(s + 1) * tokens)
         .map(|rows| Span { queries: rows.clone(), keys: rows })
         .collect();
-    let settings = Attention { heads, spans: &spans, mask, dropout };
+    let settings = Attention { heads, spans: &spans, mask, dropout, arithmetic: Arithmetic::F32 };
     let (d, e) = (heads.query * heads.dim, heads.key_value * heads.dim);
     let (q, k, v, dout) = (noise(N * d), noise(N * e), noise(N * e), noise(N * d));
     let (mut out, mut log_sum) = (vec![0.0; N * d], vec![0.0; N * heads.query]);

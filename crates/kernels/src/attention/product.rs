@@ -2,6 +2,7 @@
 //! register tile.
 
 use super::pack::PAD;
+use crate::gemm::{Arithmetic, Start, product_here};
 use pulp::{Simd, WithSimd};
 
 /// Rows of `out` in registers at a time: with two vectors a row, 12 accumulators of the 16 registers of AVX2.
@@ -25,7 +26,7 @@ pub(super) struct Product<'a> {
 
 impl Product<'_> {
     /// Computes the product.
-    pub(super) fn run(self) {
+    pub(super) fn run(self, arithmetic: Arithmetic) {
         let (m, k, n) = self.size;
         if m == 0 || n == 0 {
             return;
@@ -40,7 +41,18 @@ impl Product<'_> {
         let last_a = (m - 1) * self.a_strides.0 + (k - 1) * self.a_strides.1;
         assert!(last_a < self.a.len(), "left operand is too short");
         assert!((k - 1) * self.b_stride + n <= self.b.len(), "right operand is too short");
-        pulp::Arch::new().dispatch(self);
+        match arithmetic {
+            Arithmetic::F32 => pulp::Arch::new().dispatch(self),
+            Arithmetic::Bf16 => self.rounded(),
+        }
+    }
+}
+
+impl Product<'_> {
+    /// The product of factors that are rounded to bf16.
+    fn rounded(self) {
+        let start = if self.accumulate { Start::Output } else { Start::Zero };
+        product_here((self.out, start), (self.a, self.a_strides), (self.b, self.b_stride), self.size);
     }
 }
 
@@ -118,7 +130,7 @@ unsafe fn load<S: Simd>(from: *const f32) -> S::f32s {
 
 #[cfg(test)]
 mod tests {
-    use super::Product;
+    use super::{Arithmetic, Product};
     use crate::testing::{assert_close, noise};
     use pulp::WithSimd;
 
@@ -145,7 +157,7 @@ mod tests {
                 f64::from(out[at]) + (0..k).map(term).sum::<f64>()
             };
             let expected: Vec<f64> = (0..m * n).map(element).collect();
-            product(&mut out, &a, &b, size).run();
+            product(&mut out, &a, &b, size).run(Arithmetic::F32);
             assert_close(&out, &expected, TOLERANCE);
         }
     }
@@ -159,7 +171,7 @@ mod tests {
             compute(product(&mut out, &a, &b, size));
             out
         };
-        let best = with(&|p| p.run());
+        let best = with(&|p| p.run(Arithmetic::F32));
         assert_eq!(with(&|p| p.with_simd(pulp::Scalar::new())), best);
         #[cfg(target_arch = "x86_64")]
         if let Some(simd) = pulp::x86::V3::try_new() {
@@ -171,6 +183,6 @@ mod tests {
     #[should_panic(expected = "right operand")]
     fn operands_are_checked() {
         let size = (2, 3, 32);
-        product(&mut [0.0; 64], &[0.0; 6], &[0.0; 3 * 32], size).run();
+        product(&mut [0.0; 64], &[0.0; 6], &[0.0; 3 * 32], size).run(Arithmetic::F32);
     }
 }

@@ -3,7 +3,8 @@
 use super::pack::{Block, Shared};
 use super::scores::RowDropout;
 use super::tile::Tile;
-use super::{Attention, Heads, Span};
+use super::{Attention, BF16_LEAST, Heads, Span};
+use crate::gemm::Arithmetic;
 use std::ops::Range;
 
 /// One span and one query head.
@@ -19,9 +20,14 @@ impl<'a> Task<'a> {
         Self { attention, span, head }
     }
 
+    /// What the span's products are computed in.
+    fn arithmetic(&self) -> Arithmetic {
+        if self.span.queries.len() < BF16_LEAST { Arithmetic::F32 } else { self.attention.arithmetic }
+    }
+
     /// The tiles of the span.
     pub(super) fn tiles(&self) -> impl Iterator<Item = Tile> {
-        Tile::of(self.span, self.attention.mask)
+        Tile::of(self.span, self.attention.mask, self.arithmetic())
     }
 
     /// The columns of the query head in a query-shaped matrix.

@@ -1,5 +1,6 @@
 use super::{Attention, Dropout, Grads, Heads, Mask, Span, backward, forward};
 use crate::dropout::Keep;
+use crate::gemm::Arithmetic;
 use crate::dropout::row_key;
 use crate::testing::{assert_close, assert_same_on_threads, differences, noise, weigh, wide};
 use std::ops::Range;
@@ -27,6 +28,7 @@ struct Case {
     heads: Heads,
     spans: Vec<Span>,
     mask: Mask,
+    arithmetic: Arithmetic,
     /// The rate, and a key per query row.
     dropout: Option<(f32, Vec<u64>)>,
     q: Vec<f32>,
@@ -49,7 +51,7 @@ impl Case {
         let (query, key) = (nq * heads.query * heads.dim, nk * heads.key_value * heads.dim);
         let [q, k, v, dout] =
             [(1, query), (2, key), (3, key), (4, query)].map(|(seed, len)| noise(seed, len));
-        Self { heads, spans, mask, dropout: None, q, k, v, dout }
+        Self { heads, spans, mask, arithmetic: Arithmetic::F32, dropout: None, q, k, v, dout }
     }
 
     fn query_rows(&self) -> usize {
@@ -63,7 +65,8 @@ impl Case {
 
     fn attention(&self) -> Attention<'_> {
         let dropout = self.dropout.as_ref().map(|(p, row_keys)| Dropout { p: *p, row_keys });
-        Attention { heads: self.heads, spans: &self.spans, mask: self.mask, dropout }
+        let Self { heads, spans, mask, arithmetic, .. } = self;
+        Attention { heads: *heads, spans, mask: *mask, dropout, arithmetic: *arithmetic }
     }
 
     fn run(&self) -> Results {
@@ -256,4 +259,29 @@ fn overlapping_spans_are_refused() {
     let mut case = Case::new(heads(1, 1, 2), &[(3, 3), (3, 3)], Mask::Full);
     case.spans[1].keys = case.spans[0].keys.clone();
     case.run();
+}
+
+#[test]
+fn in_bf16_results_are_near_and_few_queries_stay_in_f32() {
+    let window = Mask::Causal { window: Some(33) };
+    let cases = [
+        Case::new(heads(2, 1, 31), &[(130, 130), (17, 33), (8, 97)], Mask::Full),
+        Case::new(heads(4, 2, 32), &[(97, 130), (64, 64)], CAUSAL),
+        Case::new(heads(1, 1, 64), &[(70, 200)], window).with_dropout(0.1),
+    ];
+    for mut case in cases {
+        let exact = case.run();
+        case.arithmetic = Arithmetic::Bf16;
+        let near = case.run();
+        assert_ne!(near.out, exact.out);
+        let pairs = [(&near.out, &exact.out), (&near.log_sum, &exact.log_sum)];
+        for (near, exact) in pairs.into_iter().chain(near.grads.iter().zip(&exact.grads)) {
+            // Factors of size 1 are off by up to 2^-8, in sums whose weights sum up to about 1.
+            assert_close(near, &wide(exact), 2e-2);
+        }
+    }
+    let mut few = Case::new(heads(2, 1, 5), &[(7, 12), (1, 40)], Mask::Full);
+    let exact = few.run();
+    few.arithmetic = Arithmetic::Bf16;
+    assert_eq!(few.run().out, exact.out);
 }

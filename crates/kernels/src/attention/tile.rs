@@ -3,10 +3,11 @@
 use super::pack::{PAD, padded};
 use super::product::Product;
 use super::{Mask, Span};
+use crate::gemm::Arithmetic;
 use std::ops::Range;
 
 /// Query rows whose scores are worked on at a time.
-const ROWS: usize = 48;
+const ROWS: usize = 64;
 
 /// Some query rows of a span with the keys that any of them sees; rows and keys count from the span's first.
 pub(super) struct Tile {
@@ -16,18 +17,19 @@ pub(super) struct Tile {
     mask: Mask,
     nq: usize,
     nk: usize,
+    arithmetic: Arithmetic,
 }
 
 impl Tile {
     /// The tiles of a span.
-    pub(super) fn of(span: &Span, mask: Mask) -> impl Iterator<Item = Tile> {
+    pub(super) fn of(span: &Span, mask: Mask, arithmetic: Arithmetic) -> impl Iterator<Item = Tile> {
         let (nq, nk) = (span.queries.len(), span.keys.len());
         (0..nq).step_by(ROWS).map(move |start| {
             let rows = start..(start + ROWS).min(nq);
             // Neither end of what a query sees moves back from one query to the next.
             let (first, last) = (mask.visible(start, nq, nk), mask.visible(rows.end - 1, nq, nk));
             let cols = first.start / PAD * PAD..padded(last.end);
-            Tile { rows, cols, mask, nq, nk }
+            Tile { rows, cols, mask, nq, nk, arithmetic }
         })
     }
 
@@ -48,7 +50,7 @@ impl Tile {
         let (width, b_stride) = (left.len() / self.nq, padded(self.nk));
         let size = (self.rows.len(), right.len().checked_div(b_stride).unwrap_or(0), self.cols.len());
         let (a, b) = (&left[self.rows.start * width..], &right[self.cols.start..]);
-        Product { out, a, a_strides: (width, 1), b, b_stride, size, accumulate: false }.run();
+        Product { out, a, a_strides: (width, 1), b, b_stride, size, accumulate: false }.run(self.arithmetic);
     }
 
     /// `out` `[rows, w]` = `weights` `[rows, cols]` times the tile's keys of `right` `[nk, w]`.
@@ -57,7 +59,7 @@ impl Tile {
         let size = (self.rows.len(), self.keys(), width);
         let b = &right[self.cols.start * width..];
         let a_strides = (self.cols.len(), 1);
-        Product { out, a: weights, a_strides, b, b_stride: width, size, accumulate: false }.run();
+        Product { out, a: weights, a_strides, b, b_stride: width, size, accumulate: false }.run(self.arithmetic);
     }
 
     /// The tile's keys of `out` `[nk, w]` += `weights`^T `[cols, rows]` times its rows of `right` `[nq, w]`.
@@ -66,7 +68,7 @@ impl Tile {
         let size = (self.keys(), self.rows.len(), width);
         let out = &mut out[self.cols.start * width..][..self.keys() * width];
         let (a_strides, b) = ((1, self.cols.len()), &right[self.rows.start * width..]);
-        Product { out, a: weights, a_strides, b, b_stride: width, size, accumulate: true }.run();
+        Product { out, a: weights, a_strides, b, b_stride: width, size, accumulate: true }.run(self.arithmetic);
     }
 }
 

@@ -29,6 +29,12 @@ impl<'a> Left<'a> {
         Self { data, row_stride: 1, step: rows, strip_stride: None }
     }
 
+    /// `data` `[rows, depth]` with these distances from one row to the next and from one inner index to the next, one of
+    /// which is 1.
+    pub(super) fn strided(data: &'a [f32], (row_stride, step): (usize, usize)) -> Self {
+        Self { data, row_stride, step, strip_stride: None }
+    }
+
     /// Without its first inner indices.
     pub(super) fn from(self, depth: usize) -> Self {
         Self { data: self.data.get(depth * self.step..).unwrap_or_default(), ..self }

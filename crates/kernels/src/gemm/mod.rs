@@ -294,6 +294,67 @@ pub fn product_outer(
     run(out, left, (columns, b.rows, b.cols), &b, (Side::Straight, start), arithmetic);
 }
 
+/// `out = a b` or `out += a b` in bf16, on this thread: `out` `[m, n]`, `a` `[m, k]` with distances from one row to the
+/// next and from one inner index to the next, `b` `[k, n]` with a distance between rows.
+pub(crate) fn product_here(
+    (out, start): (&mut [f32], Start<'_>),
+    (a, strides): (&[f32], (usize, usize)),
+    (b, stride): (&[f32], usize),
+    (m, k, n): (usize, usize, usize),
+) {
+    let out = Output::new(out, n, start);
+    bf16::run_here(&out, Left::strided(a, strides), (m, k, n), &Strided { data: b, rows: k, cols: n, stride });
+}
+
+/// A matrix in f32 whose rows have a distance.
+struct Strided<'a> {
+    data: &'a [f32],
+    rows: usize,
+    cols: usize,
+    stride: usize,
+}
+
+impl Strided<'_> {
+    #[inline(always)]
+    fn part(&self, row: usize, at: usize, len: usize) -> &[f32] {
+        &self.data[row * self.stride + at..][..len]
+    }
+}
+
+impl Source for Strided<'_> {
+    fn rows(&self) -> usize {
+        self.rows
+    }
+
+    fn cols(&self) -> usize {
+        self.cols
+    }
+
+    fn grain(&self) -> usize {
+        1
+    }
+
+    #[inline(always)]
+    fn read(&self, out: &mut [f32], row: usize, at: usize) {
+        out.copy_from_slice(self.part(row, at, out.len()));
+    }
+
+    #[inline(always)]
+    fn read_rounded<F: Fill>(&self, out: &mut [u16], row: usize, at: usize) {
+        F::round(out, self.part(row, at, out.len()));
+    }
+
+    #[inline(always)]
+    fn dot(&self, row: usize, x: &[f32]) -> f32 {
+        sum_of2(
+            self.part(row, 0, self.cols),
+            x,
+            #[inline(always)]
+            |w, x| w * x,
+        )
+    }
+}
+
 /// What a product is added to.
 #[derive(Clone, Copy, Debug)]
 pub enum Start<'a> {

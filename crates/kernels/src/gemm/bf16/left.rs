@@ -31,17 +31,26 @@ impl Cells {
 
     /// Rounds a matrix `[rows, depth]`.
     pub(super) fn lay_out(&mut self, left: Left<'_>, rows: usize, depth: usize, unit: Unit) {
+        let (cells, length) = self.space(rows, depth);
+        let strips = cells.par_chunks_mut(length).enumerate().with_min_len(STRIPS);
+        strips.for_each(|(index, out)| unit.fill(Strip::new(index, out, left, (rows, depth))));
+    }
+
+    /// As [`lay_out`](Self::lay_out), on this thread.
+    pub(super) fn lay_out_here(&mut self, left: Left<'_>, rows: usize, depth: usize, unit: Unit) {
+        let (cells, length) = self.space(rows, depth);
+        let strips = cells.chunks_mut(length).enumerate();
+        strips.for_each(|(index, out)| unit.fill(Strip::new(index, out, left, (rows, depth))));
+    }
+
+    /// Cells for a matrix, of unspecified content, and how many lie along the inner index.
+    fn space(&mut self, rows: usize, depth: usize) -> (&mut [Cell], usize) {
         self.length = cells(depth);
-        let strips = rows.div_ceil(2 * SIDE) * 2;
-        let needed = strips * self.length;
+        let needed = rows.div_ceil(2 * SIDE) * 2 * self.length;
         if self.cells.len() < needed {
             self.cells.resize(needed, Cell::ZERO);
         }
-        let strips = self.cells[..needed].par_chunks_mut(self.length).enumerate().with_min_len(STRIPS);
-        strips.for_each(|(strip, out)| {
-            let rows = (strip * SIDE).min(rows)..((strip + 1) * SIDE).min(rows);
-            unit.fill(Strip { out, left, rows, depth });
-        });
+        (&mut self.cells[..needed], self.length)
     }
 
     /// Two rows of cells, from row `row` of the matrix on, for `depth` inner indices from `from` on.
@@ -63,6 +72,12 @@ struct Strip<'a> {
     left: Left<'a>,
     rows: Range<usize>,
     depth: usize,
+}
+
+impl<'a> Strip<'a> {
+    fn new(index: usize, out: &'a mut [Cell], left: Left<'a>, (rows, depth): (usize, usize)) -> Self {
+        Self { out, left, rows: (index * SIDE).min(rows)..((index + 1) * SIDE).min(rows), depth }
+    }
 }
 
 impl Filling for Strip<'_> {

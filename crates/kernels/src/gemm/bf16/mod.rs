@@ -17,7 +17,7 @@ mod plain;
 #[cfg(test)]
 mod tests;
 
-use super::{Before, Left, Output, Rectangle, Side, Source, pieces, task_width, tasks};
+use super::{Before, Left, Output, Rectangle, Side, Source, pieces, tasks};
 use crate::gemm::SERIAL;
 use crate::parallel::vectorized;
 pub(crate) use cells::Fill;
@@ -37,6 +37,9 @@ const DEEP: usize = 512;
 /// Inner indices for which the left side is laid out at a time: its copy stays small where the inner index is a
 /// vocabulary.
 const LAID_OUT: usize = 8 * DEEP;
+
+/// Columns of a task at most: with [`DEEP`] inner indices a quarter of a mebibyte of panels.
+const WIDEST: usize = 256;
 
 /// Rows and columns of a block of the output: of two cells each.
 const BLOCK: usize = 2 * SIDE;
@@ -87,7 +90,7 @@ pub(super) fn run<W: Source>(
     right: &W,
     side: Side,
 ) {
-    let wide = task_width(width, if side == Side::Straight { right.grain() } else { 1 });
+    let wide = task_width(width, right.grain());
     let tasks = tasks(rows, pieces(0..width, wide), BLOCK);
     let mut cells = Cells::kept();
     for depth in pieces(0..depth, LAID_OUT) {
@@ -95,6 +98,27 @@ pub(super) fn run<W: Source>(
         let product = Product { out, left: &cells, right, side, depth };
         product.run(&tasks, rows, *BEST);
     }
+}
+
+/// As [`run`] with [`Side::Straight`], all of it on this thread: for small matrices inside of parallel work.
+pub(super) fn run_here<W: Source>(
+    out: &Output<'_>,
+    left: Left<'_>,
+    (rows, depth, width): (usize, usize, usize),
+    right: &W,
+) {
+    let mut cells = Cells::kept();
+    cells.lay_out_here(left, rows, depth, *BEST);
+    let product = Product { out, left: &cells, right, side: Side::Straight, depth: 0..depth };
+    let all = Rectangle { rows: 0..rows, columns: 0..width };
+    PANELS.with_borrow_mut(|panels| product.task(&all, panels, *BEST));
+}
+
+/// Columns of a task: as many tasks as threads, or a multiple, and a multiple of `grain`. A task reads all of the left
+/// side, so there are few.
+fn task_width(width: usize, grain: usize) -> usize {
+    let tasks = width.div_ceil(WIDEST).next_multiple_of(rayon::current_num_threads());
+    width.div_ceil(tasks).next_multiple_of(grain.max(BLOCK))
 }
 
 /// What all tasks of a product know.
