@@ -2,6 +2,7 @@
 //! system for nothing.
 
 use crate::PoolStats;
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -57,9 +58,13 @@ pub(crate) struct Pool {
     taken: AtomicU64,
     most_taken: AtomicU64,
     tight: AtomicBool,
-    /// Rows of the batch at hand, and of a batch that is as large as any.
-    rows: AtomicUsize,
+    /// Rows of a batch that is as large as any.
     most_rows: AtomicUsize,
+}
+
+thread_local! {
+    /// Rows of the batch at hand: passes may run side by side.
+    static BATCH: Cell<usize> = const { Cell::new(0) };
 }
 
 impl Pool {
@@ -80,7 +85,7 @@ impl Pool {
     /// What follows is computed for a batch of so many rows. Where no batch was as large, the buffers there are too
     /// small, and the free ones go.
     pub(crate) fn begin(&self, rows: usize) {
-        self.rows.store(rows, Ordering::Relaxed);
+        BATCH.set(rows);
         let most = rows.next_multiple_of(ROWS);
         if self.most_rows.fetch_max(most, Ordering::Relaxed) < most {
             self.drop_all_free();
@@ -96,7 +101,7 @@ impl Pool {
     /// batch, so that batches of all lengths find theirs among the same buffers; memory that nobody writes to
     /// is not taken.
     fn room(&self, len: usize) -> usize {
-        let (rows, most) = (self.rows.load(Ordering::Relaxed), self.most_rows());
+        let (rows, most) = (BATCH.get(), self.most_rows());
         let of_rows = rows > 0 && len.is_multiple_of(rows);
         // Much smaller batches use so little that it does not matter.
         if of_rows && most <= 4 * rows { len / rows * most } else { len }

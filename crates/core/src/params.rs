@@ -109,6 +109,21 @@ impl Params {
         self.items.iter().map(|p| p.value.len()).sum()
     }
 
+    /// The same values with gradients of their own, for a pass beside others.
+    pub fn lane(&self) -> Self {
+        let item = |p: &Param| Param { name: p.name.clone(), value: p.value.clone(), slot: Arc::default() };
+        Self { items: self.items.iter().map(item).collect() }
+    }
+
+    /// Adds the gradients of a [`lane`](Self::lane).
+    pub fn join(&self, lane: Self) {
+        for (own, other) in self.items.iter().zip(lane.items) {
+            if let Some(gradient) = other.slot.take() {
+                own.slot.add(gradient);
+            }
+        }
+    }
+
     /// Forgets all gradients.
     pub fn clear_gradients(&self) {
         self.items.iter().for_each(|p| drop(p.slot.take()));

@@ -52,7 +52,8 @@ impl FromStr for Dtype {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let known = Self::ALL.into_iter().find(|known| known.to_string() == text);
-        known.ok_or_else(|| format!("`{text}` is not what products are computed in; choose auto, f32 or bf16"))
+        known
+            .ok_or_else(|| format!("`{text}` is not what products are computed in; choose auto, f32 or bf16"))
     }
 }
 

@@ -130,6 +130,13 @@ fn chunk(
         product_straight(&mut dx.host_mut()[range], slope.host(), n, head.operand(), arithmetic);
     }
     if let Some(dhead) = &mut grads.head {
-        product_outer(dhead.host_mut(), slope.host(), vocab, Dense::new(values, n, d), Start::Output, arithmetic);
+        product_outer(
+            dhead.host_mut(),
+            slope.host(),
+            vocab,
+            Dense::new(values, n, d),
+            Start::Output,
+            arithmetic,
+        );
     }
 }

@@ -1,7 +1,7 @@
 use super::{Attention, Dropout, Grads, Heads, Mask, Span, backward, forward};
 use crate::dropout::Keep;
-use crate::gemm::Arithmetic;
 use crate::dropout::row_key;
+use crate::gemm::Arithmetic;
 use crate::testing::{assert_close, assert_same_on_threads, differences, noise, weigh, wide};
 use std::ops::Range;
 

@@ -59,7 +59,8 @@ impl Tile {
         let size = (self.rows.len(), self.keys(), width);
         let b = &right[self.cols.start * width..];
         let a_strides = (self.cols.len(), 1);
-        Product { out, a: weights, a_strides, b, b_stride: width, size, accumulate: false }.run(self.arithmetic);
+        Product { out, a: weights, a_strides, b, b_stride: width, size, accumulate: false }
+            .run(self.arithmetic);
     }
 
     /// The tile's keys of `out` `[nk, w]` += `weights`^T `[cols, rows]` times its rows of `right` `[nq, w]`.
@@ -68,7 +69,8 @@ impl Tile {
         let size = (self.keys(), self.rows.len(), width);
         let out = &mut out[self.cols.start * width..][..self.keys() * width];
         let (a_strides, b) = ((1, self.cols.len()), &right[self.rows.start * width..]);
-        Product { out, a: weights, a_strides, b, b_stride: width, size, accumulate: true }.run(self.arithmetic);
+        Product { out, a: weights, a_strides, b, b_stride: width, size, accumulate: true }
+            .run(self.arithmetic);
     }
 }
 

@@ -303,7 +303,12 @@ pub(crate) fn product_here(
     (m, k, n): (usize, usize, usize),
 ) {
     let out = Output::new(out, n, start);
-    bf16::run_here(&out, Left::strided(a, strides), (m, k, n), &Strided { data: b, rows: k, cols: n, stride });
+    bf16::run_here(
+        &out,
+        Left::strided(a, strides),
+        (m, k, n),
+        &Strided { data: b, rows: k, cols: n, stride },
+    );
 }
 
 /// A matrix in f32 whose rows have a distance.

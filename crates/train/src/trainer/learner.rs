@@ -11,9 +11,9 @@ use offshoot_methods::MethodConfig;
 use std::hash::Hash;
 
 /// A model that can be trained: the loop is the same for every task.
-pub trait Learner {
+pub trait Learner: Sync {
     /// A tokenised row.
-    type Row: Tokens + Hash + Clone;
+    type Row: Tokens + Hash + Clone + Sync;
 
     /// Whether its loss goes through the model's output head.
     const PREDICTS_TOKENS: bool;

@@ -1,6 +1,7 @@
 //! The one training loop: what goes in, what is told on the way, what comes out. `run` has the loop itself.
 
 mod class_weights;
+mod lanes;
 mod learner;
 #[cfg(test)]
 mod numbers_tests;

@@ -1,12 +1,14 @@
 //! The loop over epochs and steps.
 
+use super::lanes::{Share, lanes, rounds};
 use super::{Event, Given, Learner, Outcome, TrainSettings};
 use crate::frozen::Cache;
-use crate::rows::{Tokens, epoch_steps, micro_batches, pack};
+use crate::rows::{Tokens, epoch_steps, pack};
 use crate::snapshot::{Found, Keeper, Stop};
 use crate::{Error, Result, Score};
 use offshoot_core::optim::{AdamW, Settings};
-use offshoot_core::{Counter, Mode, Pass, Rng, Tape, backward};
+use offshoot_core::{Counter, Mode, Params, Pass, Rng, Tape, backward};
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
 
@@ -161,8 +163,9 @@ impl<'a> Run<'a> {
         let weight = Some(learner.weight(rows)).filter(|weight| *weight > 0.0).unwrap_or(1.0);
         let mut total = 0.0;
         learner.params().clear_gradients();
-        for range in micro_batches(rows, self.settings.batch_tokens) {
-            total += self.accumulate(learner, &rows[range], weight)?;
+        let lengths: Vec<usize> = rows.iter().map(|row| row.ids().len()).collect();
+        for round in rounds(&lengths, self.settings.batch_tokens, lanes(learner.params())) {
+            total += self.round(learner, rows, &round, weight)?;
         }
         let loss = learner.loss_unit() * total / weight;
         self.check(loss.is_finite(), "loss", rows)?;
@@ -177,13 +180,39 @@ impl<'a> Run<'a> {
         Ok(loss)
     }
 
-    /// Adds a micro-batch's share of the step's mean gradient, over the weight of all its losses; returns its summed
-    /// loss.
-    fn accumulate<L: Learner>(&self, learner: &L, rows: &[&L::Row], weight: f64) -> Result<f64> {
+    /// Passes side by side, whose gradients are added up in their order; their summed loss.
+    fn round<L: Learner>(&self, learner: &L, rows: &[&L::Row], round: &[Share], weight: f64) -> Result<f64> {
+        let of = |share: &Share| -> Vec<&L::Row> { share.iter().map(|&i| rows[i]).collect() };
+        if let [only] = round {
+            return self.accumulate(learner, learner.params(), &of(only), weight);
+        }
+        let pass = |share: &Share| {
+            let lane = learner.params().lane();
+            Ok((self.accumulate(learner, &lane, &of(share), weight)?, lane))
+        };
+        let passes: Vec<Result<(f64, Params)>> = round.par_iter().map(pass).collect();
+        let mut total = 0.0;
+        for pass in passes {
+            let (loss, lane) = pass?;
+            learner.params().join(lane);
+            total += loss;
+        }
+        Ok(total)
+    }
+
+    /// Adds to the gradients of `params` a pass's share of the step's mean gradient, over the weight of all its losses;
+    /// returns its summed loss.
+    fn accumulate<L: Learner>(
+        &self,
+        learner: &L,
+        params: &Params,
+        rows: &[&L::Row],
+        weight: f64,
+    ) -> Result<f64> {
         let batch = pack(rows.iter().copied())?;
         let counter = Counter { seed: self.settings.seed, step: self.optimizer.steps() };
         let mode = Mode::Train(Tape::new(), self.settings.dropout.then_some(counter));
-        let mut pass = Pass::new(&batch, learner.adapter(), learner.params(), mode)?;
+        let mut pass = Pass::new(&batch, learner.adapter(), params, mode)?;
         self.cache.tell(&mut pass, learner, rows)?;
         pass.recompute(self.settings.recompute);
         let loss = learner.loss(&mut pass, rows, self.settings)?;

@@ -96,7 +96,13 @@ impl Source for Packed {
     }
 
     #[inline(always)]
-    fn fill_panels<F: Fill>(&self, panels: &mut Panels, side: Side, outputs: &Range<usize>, depth: &Range<usize>) {
+    fn fill_panels<F: Fill>(
+        &self,
+        panels: &mut Panels,
+        side: Side,
+        outputs: &Range<usize>,
+        depth: &Range<usize>,
+    ) {
         match side {
             Side::Transposed => self.turned::<F>(panels, outputs, depth),
             Side::Straight => self.woven::<F>(panels, outputs, depth),

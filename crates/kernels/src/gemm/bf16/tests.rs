@@ -63,10 +63,24 @@ fn every_unit_every_side_and_odd_sizes() {
             let (x, w) = (rounded(1, m * k), rounded(2, k * n));
             let mut out = vec![f32::NAN; m * n];
             let x_at = |i: usize, p: usize| x[i * k + p];
-            with(unit, &mut out, Left::rows(&x, k), size, Dense::new(&w, n, k), (Side::Transposed, Start::Zero));
+            with(
+                unit,
+                &mut out,
+                Left::rows(&x, k),
+                size,
+                Dense::new(&w, n, k),
+                (Side::Transposed, Start::Zero),
+            );
             assert_close(&out, &sums(size, x_at, |p, j| w[j * k + p]), TOLERANCE);
             out.fill(f32::NAN);
-            with(unit, &mut out, Left::rows(&x, k), size, Dense::new(&w, k, n), (Side::Straight, Start::Zero));
+            with(
+                unit,
+                &mut out,
+                Left::rows(&x, k),
+                size,
+                Dense::new(&w, k, n),
+                (Side::Straight, Start::Zero),
+            );
             assert_close(&out, &sums(size, x_at, |p, j| w[p * n + j]), TOLERANCE);
             let turned = sums(size, |i, p| x[p * m + i], |p, j| w[p * n + j]);
             for times in [1.0, 2.0] {
