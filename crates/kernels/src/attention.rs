@@ -82,7 +82,7 @@ pub struct Attention<'a> {
 }
 
 /// Queries of a span for which rounding to bf16 pays.
-pub const BF16_LEAST: usize = 8;
+pub const BF16_LEAST: usize = 48;
 
 /// The gradients that [`backward()`] is to compute.
 #[derive(Debug, Default)]

@@ -12,162 +12,27 @@ mod bf16;
 mod few;
 mod left;
 mod micro;
+mod operand;
+mod output;
 #[cfg(test)]
 mod tests;
 mod tile;
 
 use crate::profile::{Kind, time_product};
-use crate::quant::Matrix;
-use crate::reduce::sum_of2;
 pub use bf16::Packed;
 pub(crate) use bf16::{Fill, Panels};
 use left::{LaidOut, Left};
 use micro::{Strip, panel_width};
+use operand::PIECE;
+pub use operand::{Dense, Operand};
+pub(crate) use operand::{Source, round_pieces};
+pub use output::Start;
+use output::{Before, Output};
 use rayon::prelude::*;
 use std::cell::RefCell;
 use std::fmt;
 use std::ops::Range;
 use tile::Tile;
-
-/// A right-hand matrix, where and how it lies.
-#[derive(Clone, Copy)]
-pub enum Operand<'a> {
-    /// In f32.
-    Dense(Dense<'a>),
-    /// In the blocks of a file.
-    Quantized(Matrix<'a>),
-    /// Rounded to bf16 beforehand.
-    Packed(&'a Packed),
-}
-
-impl Operand<'_> {
-    /// The matrix rounded to bf16, in the order in which products read it.
-    pub fn pack(self) -> Packed {
-        match self {
-            Self::Dense(w) => Packed::new(&w),
-            Self::Quantized(w) => Packed::new(&w),
-            Self::Packed(w) => Packed::new(w),
-        }
-    }
-}
-
-impl<'a> From<&'a Packed> for Operand<'a> {
-    fn from(packed: &'a Packed) -> Self {
-        Self::Packed(packed)
-    }
-}
-
-impl<'a> From<Dense<'a>> for Operand<'a> {
-    fn from(dense: Dense<'a>) -> Self {
-        Self::Dense(dense)
-    }
-}
-
-impl<'a> From<Matrix<'a>> for Operand<'a> {
-    fn from(matrix: Matrix<'a>) -> Self {
-        Self::Quantized(matrix)
-    }
-}
-
-/// A matrix whose elements can be read a piece of a row at a time.
-pub(crate) trait Source: Sync {
-    /// Number of rows.
-    fn rows(&self) -> usize;
-
-    /// Number of columns.
-    fn cols(&self) -> usize;
-
-    /// Columns that can only be read together; [`PIECE`] is a multiple.
-    fn grain(&self) -> usize;
-
-    /// Columns `at..at + out.len()` of a row. Both ends are multiples of the grain.
-    fn read(&self, out: &mut [f32], row: usize, at: usize);
-
-    /// As [`read`](Self::read), rounded to bf16.
-    #[inline(always)]
-    fn read_rounded<F: Fill>(&self, out: &mut [u16], row: usize, at: usize) {
-        round_pieces::<F>(self, out, row, at);
-    }
-
-    /// The part of the matrix that makes the outputs in `outputs`, for the inner indices in `depth`, in cells.
-    #[inline(always)]
-    fn fill_panels<F: Fill>(
-        &self,
-        panels: &mut Panels,
-        side: Side,
-        outputs: &Range<usize>,
-        depth: &Range<usize>,
-    ) {
-        bf16::fill_from_rows::<F>(panels, self, side, (outputs, depth));
-    }
-
-    /// The sum of a row's products with `x` `[cols]`, in an order of its own.
-    fn dot(&self, row: usize, x: &[f32]) -> f32;
-}
-
-/// [`Source::read_rounded`] by way of f32.
-#[inline(always)]
-pub(crate) fn round_pieces<F: Fill>(source: &(impl Source + ?Sized), out: &mut [u16], row: usize, at: usize) {
-    let mut piece = [0.0; PIECE];
-    for (out, at) in out.chunks_mut(PIECE).zip((at..).step_by(PIECE)) {
-        let piece = &mut piece[..out.len()];
-        source.read(piece, row, at);
-        F::round(out, piece);
-    }
-}
-
-/// Pieces of rows begin at multiples of so many columns: of every quantised format's block.
-pub(crate) const PIECE: usize = 256;
-
-/// A matrix in f32, row-major and contiguous.
-#[derive(Clone, Copy)]
-pub struct Dense<'a> {
-    data: &'a [f32],
-    rows: usize,
-    cols: usize,
-}
-
-impl<'a> Dense<'a> {
-    /// The whole of `data` `[rows, cols]`.
-    pub fn new(data: &'a [f32], rows: usize, cols: usize) -> Self {
-        assert_eq!(data.len(), rows * cols, "matrix data does not have rows x cols elements");
-        Self { data, rows, cols }
-    }
-}
-
-impl Source for Dense<'_> {
-    fn rows(&self) -> usize {
-        self.rows
-    }
-
-    fn cols(&self) -> usize {
-        self.cols
-    }
-
-    fn grain(&self) -> usize {
-        1
-    }
-
-    #[inline(always)]
-    fn read(&self, out: &mut [f32], row: usize, at: usize) {
-        out.copy_from_slice(&self.data[row * self.cols + at..][..out.len()]);
-    }
-
-    #[inline(always)]
-    fn read_rounded<F: Fill>(&self, out: &mut [u16], row: usize, at: usize) {
-        F::round(out, &self.data[row * self.cols + at..][..out.len()]);
-    }
-
-    #[inline(always)]
-    fn dot(&self, row: usize, x: &[f32]) -> f32 {
-        sum_of2(
-            &self.data[row * self.cols..][..self.cols],
-            x,
-            #[inline(always)]
-            |w, x| w * x,
-        )
-    }
-}
 
 /// What the factors of products are rounded to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -303,119 +168,8 @@ pub(crate) fn product_here(
     (m, k, n): (usize, usize, usize),
 ) {
     let out = Output::new(out, n, start);
-    bf16::run_here(
-        &out,
-        Left::strided(a, strides),
-        (m, k, n),
-        &Strided { data: b, rows: k, cols: n, stride },
-    );
-}
-
-/// A matrix in f32 whose rows have a distance.
-struct Strided<'a> {
-    data: &'a [f32],
-    rows: usize,
-    cols: usize,
-    stride: usize,
-}
-
-impl Strided<'_> {
-    #[inline(always)]
-    fn part(&self, row: usize, at: usize, len: usize) -> &[f32] {
-        &self.data[row * self.stride + at..][..len]
-    }
-}
-
-impl Source for Strided<'_> {
-    fn rows(&self) -> usize {
-        self.rows
-    }
-
-    fn cols(&self) -> usize {
-        self.cols
-    }
-
-    fn grain(&self) -> usize {
-        1
-    }
-
-    #[inline(always)]
-    fn read(&self, out: &mut [f32], row: usize, at: usize) {
-        out.copy_from_slice(self.part(row, at, out.len()));
-    }
-
-    #[inline(always)]
-    fn read_rounded<F: Fill>(&self, out: &mut [u16], row: usize, at: usize) {
-        F::round(out, self.part(row, at, out.len()));
-    }
-
-    #[inline(always)]
-    fn dot(&self, row: usize, x: &[f32]) -> f32 {
-        sum_of2(
-            self.part(row, 0, self.cols),
-            x,
-            #[inline(always)]
-            |w, x| w * x,
-        )
-    }
-}
-
-/// What a product is added to.
-#[derive(Clone, Copy, Debug)]
-pub enum Start<'a> {
-    /// Nothing.
-    Zero,
-    /// A row `[width]` for every row of the output: a bias.
-    Row(&'a [f32]),
-    /// What stands in the output.
-    Output,
-}
-
-impl Start<'_> {
-    /// The sum without a product.
-    fn alone(self, out: &mut [f32]) {
-        match self {
-            Self::Zero => out.fill(0.0),
-            Self::Row(row) => out.chunks_exact_mut(row.len().max(1)).for_each(|out| out.copy_from_slice(row)),
-            Self::Output => {}
-        }
-    }
-}
-
-/// The output `[rows, width]`, to which tasks write in rectangles of their own, and what stands in for it before the
-/// first inner index.
-struct Output<'a> {
-    data: *mut f32,
-    width: usize,
-    start: Start<'a>,
-}
-
-// SAFETY: tasks write to rectangles of their own.
-unsafe impl Sync for Output<'_> {}
-
-/// Values to be added to, and how far apart their rows are.
-type Before = Option<(*const f32, usize)>;
-
-impl<'a> Output<'a> {
-    fn new(data: &'a mut [f32], width: usize, start: Start<'a>) -> Self {
-        if let Start::Row(row) = start {
-            assert_eq!(row.len(), width, "row is not as wide as the output");
-        }
-        Self { data: data.as_mut_ptr(), width, start }
-    }
-
-    fn at(&self, row: usize, column: usize) -> *mut f32 {
-        self.data.wrapping_add(row * self.width + column)
-    }
-
-    /// What the part from a row and a column on is added to, from an inner index on.
-    fn before(&self, depth: usize, row: usize, column: usize) -> Before {
-        match self.start {
-            Start::Zero if depth == 0 => None,
-            Start::Row(start) if depth == 0 => Some((start[column..].as_ptr(), 0)),
-            _ => Some((self.at(row, column), self.width)),
-        }
-    }
+    let right = Dense { data: b, rows: k, cols: n, stride };
+    bf16::run_here(&out, Left::strided(a, strides), (m, k, n), &right);
 }
 
 /// Which way round the right-hand matrix is multiplied.

@@ -8,8 +8,8 @@ use crate::checkpoint::{About, load, resume, save};
 use crate::data::Example;
 use crate::run::Prepared;
 use crate::{
-    Classifier, CompareSettings, DataRecipe, ModelRecipe, Recipe, RunReport, TrackSettings, TrainSettings,
-    deal, prepare,
+    Classifier, CompareSettings, DataRecipe, Dtype, ModelRecipe, Recipe, RunReport, TrackSettings,
+    TrainSettings, deal, prepare,
 };
 use offshoot_core::{Batch, Mode, NoAdapter, Params, Pass, Rng, forward};
 use offshoot_methods::MethodConfig;
@@ -61,7 +61,7 @@ pub(super) fn prepared(family: &str) -> Prepared {
     let recipe = Recipe {
         task: Task::Classification,
         init_from: None,
-        model: ModelRecipe { name: family.into(), ..ModelRecipe::default() },
+        model: ModelRecipe { name: family.into(), dtype: Dtype::F32, ..ModelRecipe::default() },
         data: DataRecipe::new(&data),
         train: TrainSettings::default(),
         compare: CompareSettings::default(),

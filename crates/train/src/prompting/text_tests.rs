@@ -8,7 +8,7 @@ use crate::data::instruct::{Content, LmExample, LmLoadOptions, write_jsonl};
 use crate::instruct::{LmEncoder, LmRow};
 use crate::lm_run::{LmPrepared, prepare_lm};
 use crate::{
-    CompareSettings, DataRecipe, LanguageModel, ModelRecipe, Recipe, RunReport, Score, TrackSettings,
+    CompareSettings, DataRecipe, Dtype, LanguageModel, ModelRecipe, Recipe, RunReport, Score, TrackSettings,
     TrainSettings,
 };
 use offshoot_core::{Batch, Mode, Pass, Rng};
@@ -90,7 +90,7 @@ fn prepared(family: &str, template: Option<&str>, rows: &[LmExample], max_length
     let recipe = Recipe {
         task: Task::LanguageModel,
         init_from: None,
-        model: ModelRecipe { name: family.into(), ..ModelRecipe::default() },
+        model: ModelRecipe { name: family.into(), dtype: Dtype::F32, ..ModelRecipe::default() },
         data,
         train: TrainSettings::default(),
         compare: CompareSettings::default(),

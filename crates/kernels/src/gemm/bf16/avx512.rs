@@ -4,9 +4,10 @@ use super::cells::{Cell, DEPTH, Fill, SIDE, round};
 use super::{BLOCK, Block};
 use std::arch::x86_64::{
     __m512bh, __m512i, _mm256_loadu_si256, _mm512_cvtepu16_epi32, _mm512_cvtne2ps_pbh, _mm512_dpbf16_ps,
-    _mm512_loadu_ps, _mm512_loadu_si512, _mm512_or_si512, _mm512_set1_epi32, _mm512_setzero_ps,
-    _mm512_setzero_si512, _mm512_shuffle_i32x4, _mm512_slli_epi32, _mm512_storeu_ps, _mm512_storeu_si512,
-    _mm512_unpackhi_epi32, _mm512_unpackhi_epi64, _mm512_unpacklo_epi32, _mm512_unpacklo_epi64,
+    _mm512_loadu_ps, _mm512_loadu_si512, _mm512_or_si512, _mm512_permutexvar_epi16, _mm512_set1_epi32,
+    _mm512_setzero_ps, _mm512_setzero_si512, _mm512_shuffle_i32x4, _mm512_slli_epi32, _mm512_storeu_ps,
+    _mm512_storeu_si512, _mm512_unpackhi_epi32, _mm512_unpackhi_epi64, _mm512_unpacklo_epi32,
+    _mm512_unpacklo_epi64,
 };
 use std::mem::transmute;
 
@@ -28,6 +29,17 @@ pub(super) fn available() -> bool {
 pub(super) unsafe fn compiled(work: impl FnOnce()) {
     work();
 }
+
+/// Places of 32 values so that the first half is woven into the second.
+static WOVEN: [u16; DEPTH] = {
+    let mut order = [0; DEPTH];
+    let mut i = 0;
+    while i < DEPTH {
+        order[i] = (i / 2 + i % 2 * SIDE) as u16;
+        i += 1;
+    }
+    order
+};
 
 /// Only to be used within [`compiled`].
 pub(super) struct Vectors;
@@ -56,6 +68,17 @@ impl Fill for Vectors {
             let wide = |row: &[u16; SIDE]| _mm512_cvtepu16_epi32(_mm256_loadu_si256(row.as_ptr().cast()));
             let (first, second) = (wide(first), _mm512_slli_epi32::<16>(wide(second)));
             _mm512_storeu_si512(pairs.as_mut_ptr().cast(), _mm512_or_si512(first, second));
+        }
+    }
+
+    #[inline(always)]
+    fn weave(pairs: &mut [u16; DEPTH], first: &[f32; SIDE], second: &[f32; SIDE]) {
+        // SAFETY: a row is a vector; whoever uses this type has the instructions.
+        unsafe {
+            let (first, second) = (_mm512_loadu_ps(first.as_ptr()), _mm512_loadu_ps(second.as_ptr()));
+            let rounded: __m512i = transmute(_mm512_cvtne2ps_pbh(second, first));
+            let order = _mm512_loadu_si512(WOVEN.as_ptr().cast());
+            _mm512_storeu_si512(pairs.as_mut_ptr().cast(), _mm512_permutexvar_epi16(order, rounded));
         }
     }
 

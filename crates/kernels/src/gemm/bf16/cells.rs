@@ -31,6 +31,15 @@ pub(crate) trait Fill {
 
     /// `pairs[j] = first[j], second[j]`.
     fn pair(pairs: &mut [u16; DEPTH], first: &[u16; SIDE], second: &[u16; SIDE]);
+
+    /// As [`pair`](Self::pair), of values that are rounded first.
+    #[inline(always)]
+    fn weave(pairs: &mut [u16; DEPTH], first: &[f32; SIDE], second: &[f32; SIDE]) {
+        let mut rounded = [[0; SIDE]; 2];
+        Self::round(&mut rounded[0], first);
+        Self::round(&mut rounded[1], second);
+        Self::pair(pairs, &rounded[0], &rounded[1]);
+    }
 }
 
 /// By whatever vectors there are.

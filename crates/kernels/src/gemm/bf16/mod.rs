@@ -25,7 +25,7 @@ use cells::{Cell, Plainly, SIDE};
 use left::Cells;
 pub use packed::Packed;
 pub(crate) use panels::Panels;
-pub(super) use panels::fill_from_rows;
+pub(super) use panels::{fill_from_rows, weave_rows};
 use rayon::prelude::*;
 use std::cell::RefCell;
 use std::ops::Range;

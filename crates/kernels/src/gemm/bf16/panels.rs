@@ -134,3 +134,37 @@ fn woven<F: Fill>(
         }
     }
 }
+
+/// Fills panels whose inner indices are rows that lie in memory in f32: `row` gives the part of one.
+#[inline(always)]
+pub(in crate::gemm) fn weave_rows<'a, F: Fill>(
+    panels: &mut Panels,
+    row: impl Fn(usize) -> &'a [f32],
+    (outputs, depth): (&Range<usize>, &Range<usize>),
+) {
+    let Panels { cells, length, .. } = panels;
+    for pair in 0..*length * PAIRS {
+        let p = depth.start + 2 * pair;
+        let first = if p < depth.end { row(p) } else { &[] };
+        let second = if p + 1 < depth.end { row(p + 1) } else { &[] };
+        let columns = cells.chunks_exact_mut(*length).take(outputs.len().div_ceil(SIDE));
+        for (column, cells) in columns.enumerate() {
+            let to = &mut cells[pair / PAIRS].0[pair % PAIRS];
+            F::weave(to, &sixteen(first, column), &sixteen(second, column));
+        }
+    }
+}
+
+/// Sixteen columns of a row, filled up with zeros.
+#[inline(always)]
+fn sixteen(row: &[f32], column: usize) -> [f32; SIDE] {
+    let (whole, rest) = row.as_chunks::<SIDE>();
+    if let Some(whole) = whole.get(column) {
+        return *whole;
+    }
+    let mut values = [0.0; SIDE];
+    if column == whole.len() {
+        values[..rest.len()].copy_from_slice(rest);
+    }
+    values
+}
