@@ -41,9 +41,8 @@ fn weighted(x: &[Tensor]) -> Result<Tensor> {
     weighted_cross_entropy(&x[0], (&[4, 0, 2], &[0.5, 1.0, 3.0, 0.1, 2.0]), 0.2)
 }
 
-/// Every operation, by its method's name; operations with settings more than once.
-fn cases() -> Vec<Case> {
-    use Activation::{Gelu, GeluTanh, Relu, Sigmoid, Silu, Tanh};
+/// Products with a weight.
+fn projections() -> Vec<Case> {
     vec![
         case("linear", &[&[3, 4], &[5, 4]], |x| x[0].linear(&x[1])),
         case("linear", &[&[2, 3, 4], &[5, 4]], |x| x[0].linear(&x[1])),
@@ -52,6 +51,14 @@ fn cases() -> Vec<Case> {
         case("affine", &[&[3, 4], &[5, 4], &[5]], |x| x[0].affine(OutputHead::Dense(&x[1]), Some(&x[2]))),
         case("affine", &[&[3, 32], &[5]], |x| x[0].affine(OutputHead::Quantized(&blocks(5)), Some(&x[1]))),
         case("add_linear", &[&[3, 5], &[3, 4], &[5, 4]], |x| x[0].clone().add_linear(&x[1], &x[2])),
+    ]
+}
+
+/// Every operation, by its method's name; operations with settings more than once.
+fn cases() -> Vec<Case> {
+    use Activation::{Gelu, GeluTanh, Relu, Sigmoid, Silu, Tanh};
+    let mut cases = projections();
+    cases.extend([
         case("matmul", &[&[3, 4], &[4, 5]], |x| x[0].matmul(&x[1])),
         case("add", &[&[3, 4], &[3, 4]], |x| x[0].add(&x[1])),
         case("sub", &[&[3, 4], &[3, 4]], |x| x[0].sub(&x[1])),
@@ -104,7 +111,8 @@ fn cases() -> Vec<Case> {
             Ok(linear_cross_entropy(&x[0], OutputHead::Quantized(&blocks(6)), &[5, 0, 2])?.1)
         }),
         case("rotate", &[&[3, 8]], |x| x[0].rotate(&Arc::new(Rotation::new(&[0, 3, 7], &[1.0, 0.3], 1.0)))),
-    ]
+    ]);
+    cases
 }
 
 /// Graphs rather than operations: a gradient that arrives from several places is the sum.

@@ -1,10 +1,11 @@
 //! What this machine can do at most, with the instructions that the kernels use: fused multiply-adds on registers
-//! alone, and reading memory. One JSON object on stdout; `cargo xtask bench` measures shares of it.
+//! alone, products of bf16 in the first cache, and reading memory. One JSON object on stdout; `cargo xtask bench` measures shares of it.
 //!
 //! `cargo run --release -p offshoot-kernels --example peak [threads]`
 //!
 //! Each number is the best of several rounds, with the median beside it: on a shared machine they differ.
 
+use offshoot_kernels::gemm::multiply_in_cache;
 use pulp::{Simd, WithSimd};
 use rayon::ThreadPool;
 use std::hint::black_box;
@@ -15,6 +16,9 @@ const ROUNDS: usize = 12;
 
 /// Multiply-adds of a vector in a round, for each chain: 20 to 50 ms.
 const LENGTH: usize = 10_000_000;
+
+/// Blocks of bf16 products in a round: 5 to 50 ms.
+const BLOCKS: usize = 20_000;
 
 /// Elements that are read in a round: 256 MiB, more than any usual last cache.
 const ELEMENTS: usize = 64 << 20;
@@ -29,11 +33,14 @@ fn main() {
         }
     };
     let (products, products_median) = rates(|| multiply(&pool));
+    let (rounded, rounded_median) =
+        rates(|| pool.broadcast(|_| multiply_in_cache(BLOCKS)).iter().sum::<usize>());
     let memory = vec![1.0f32; ELEMENTS];
     let (bytes, bytes_median) = rates(|| read(&pool, &memory));
     println!(
         "{{\"instruction_set\": \"{}\", \"threads\": {}, \"fma_gflops\": {products:.1}, \
-         \"fma_gflops_median\": {products_median:.1}, \"read_gb_per_s\": {bytes:.2}, \
+         \"fma_gflops_median\": {products_median:.1}, \"bf16_gflops\": {rounded:.1}, \
+         \"bf16_gflops_median\": {rounded_median:.1}, \"read_gb_per_s\": {bytes:.2}, \
          \"read_gb_per_s_median\": {bytes_median:.2}}}",
         pulp::Arch::new().dispatch(Name),
         pool.current_num_threads(),

@@ -216,9 +216,15 @@ impl Round {
             labelled: of("labelled")?,
             full: run.method == "full",
         };
-        let peak =
-            self.ceilings.iter().filter_map(|ceiling| number(ceiling, "fma_gflops")).reduce(f64::max)?;
+        let peaks = self.ceilings.iter().filter_map(|ceiling| number(ceiling, self.unit()));
+        let peak = peaks.reduce(f64::max)?;
         Some(shape.operations(&work) / (peak * 1e9))
+    }
+
+    /// The rate that bounds our products, by what they are computed in.
+    fn unit(&self) -> &'static str {
+        let dtype = self.reports.get(&Who::Ours.label()).map(|report| &report["dtype"]);
+        if dtype.is_some_and(|dtype| dtype == "bf16") { "bf16_gflops" } else { "fma_gflops" }
     }
 
     /// What the sides did not have in common; ratios of different work would mean nothing.

@@ -19,8 +19,8 @@ mod tests;
 mod tile;
 
 use crate::profile::{Kind, time_product};
-pub use bf16::Packed;
 pub(crate) use bf16::{Fill, Panels};
+pub use bf16::{Packed, multiply_in_cache};
 use left::{LaidOut, Left};
 use micro::{Strip, panel_width};
 use operand::PIECE;

@@ -73,6 +73,22 @@ impl Unit {
     }
 }
 
+/// Multiplies blocks in the first cache so many times, and returns the multiplications and additions: products in
+/// bf16 cannot be faster on one thread.
+pub fn multiply_in_cache(times: usize) -> usize {
+    const CELLS: usize = 8;
+    let (cells, mut out) = ([Cell::ZERO; CELLS], [0.0; BLOCK * BLOCK]);
+    let block =
+        Block { left: [&cells; 2], right: [&cells; 2], out: out.as_mut_ptr(), stride: BLOCK, start: None };
+    BEST.begin();
+    for _ in 0..times {
+        // SAFETY: the output is this function's own.
+        unsafe { BEST.multiply(&block) };
+    }
+    BEST.end();
+    2 * times * BLOCK * BLOCK * CELLS * cells::DEPTH
+}
+
 /// Whether this machine multiplies bf16 faster than f32.
 pub(super) fn pays() -> bool {
     *BEST != Unit::Plain

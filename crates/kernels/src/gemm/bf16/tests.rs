@@ -22,7 +22,7 @@ const SIZES: [(usize, usize, usize); 8] = [
 
 /// Values that rounding leaves alone.
 fn rounded(seed: u64, len: usize) -> Vec<f32> {
-    noise(seed, len).into_iter().map(|x| near(x)).collect()
+    noise(seed, len).into_iter().map(near).collect()
 }
 
 /// The nearest bf16.
