@@ -19,9 +19,10 @@ const MOST_TRAINED: usize = 4 << 20;
 /// Rows of one pass, by their index.
 pub(super) type Share = Vec<usize>;
 
-/// How many passes may run side by side.
-pub(super) fn lanes(params: &Params) -> usize {
-    if params.count() > MOST_TRAINED { 1 } else { LANES }
+/// How many passes may run side by side in a run whose longest row has so many tokens. Where rows are passes by
+/// themselves for their length, their buffers would be held beside those of two passes.
+pub(super) fn lanes(params: &Params, longest: usize, tokens: usize) -> usize {
+    if params.count() > MOST_TRAINED || longest > tokens / LANES { 1 } else { LANES }
 }
 
 /// The passes over a step's rows of these lengths, in rounds: those of a round run side by side, and hold no more than `tokens` tokens

@@ -43,6 +43,8 @@ pub(crate) struct Run<'a> {
     pub(crate) settings: &'a TrainSettings,
     lr: f32,
     steps: u64,
+    /// Passes that may run side by side.
+    lanes: usize,
     cache: Cache<'a>,
     pub(crate) optimizer: AdamW,
     pub(crate) progress: Progress,
@@ -61,6 +63,7 @@ impl<'a> Run<'a> {
             settings,
             lr: settings.lr.unwrap_or(learner.method().info().learning_rate),
             steps: (rows.div_ceil(settings.batch) * settings.epochs) as u64,
+            lanes: 1,
             cache,
             optimizer: AdamW::new(learner.params()),
             progress: Progress::default(),
@@ -85,6 +88,8 @@ impl<'a> Run<'a> {
         mut keeper: Option<Keeper<'_>>,
         watch: &mut dyn FnMut(Event),
     ) -> Result<()> {
+        let longest = given.train.iter().map(|row| row.ids().len()).max().unwrap_or(0);
+        self.lanes = lanes(learner.params(), longest, self.settings.batch_tokens);
         let mut order = Rng::new(self.settings.seed).fork("order");
         for epoch in 0..self.settings.epochs {
             let steps = epoch_steps(given.train.len(), self.settings.batch, &mut order)?;
@@ -164,7 +169,7 @@ impl<'a> Run<'a> {
         let mut total = 0.0;
         learner.params().clear_gradients();
         let lengths: Vec<usize> = rows.iter().map(|row| row.ids().len()).collect();
-        for round in rounds(&lengths, self.settings.batch_tokens, lanes(learner.params())) {
+        for round in rounds(&lengths, self.settings.batch_tokens, self.lanes) {
             total += self.round(learner, rows, &round, weight)?;
         }
         let loss = learner.loss_unit() * total / weight;
