@@ -1,6 +1,8 @@
 use super::*;
 use crate::testing::{assert_close, assert_same_on_threads, noise};
 
+const BOTH: [Arithmetic; 2] = [Arithmetic::F32, Arithmetic::Bf16];
+
 /// Relative to 1 + |expected|: sums of at most 4,200 products of size 1.
 const TOLERANCE: f64 = 5e-5;
 
@@ -19,7 +21,7 @@ const SIZES: [(usize, usize, usize); 10] = [
 ];
 
 /// `sum_p a(i, p) b(p, j)`, `[m, n]`, in f64.
-fn sums(
+pub(super) fn sums(
     (m, k, n): (usize, usize, usize),
     a: impl Fn(usize, usize) -> f32,
     b: impl Fn(usize, usize) -> f32,
@@ -52,17 +54,19 @@ fn every_side_and_odd_sizes() {
 fn a_row_has_the_same_bits_beside_any_others() {
     let (rows, k, n) = (700, 300, 150);
     let (x, w) = (noise(1, rows * k), noise(2, k * n));
-    let run = |from: usize, rows: usize| {
-        let (mut there, mut back) = (vec![0.0; rows * n], vec![0.0; rows * n]);
-        product(&mut there, &x[from * k..][..rows * k], rows, Dense::new(&w, n, k), Arithmetic::F32);
-        product_straight(&mut back, &x[from * k..][..rows * k], rows, Dense::new(&w, k, n), Arithmetic::F32);
-        (there, back)
-    };
-    let (there, back) = run(0, rows);
-    for (from, count) in [(0, 1), (0, 5), (3, 6), (10, 7), (100, 123), (695, 5), (1, 600)] {
-        let (some_there, some_back) = run(from, count);
-        assert_eq!(some_there, there[from * n..][..count * n], "rows {from}.. of {count}");
-        assert_eq!(some_back, back[from * n..][..count * n], "rows {from}.. of {count}");
+    for arithmetic in BOTH {
+        let run = |from: usize, rows: usize| {
+            let (mut there, mut back) = (vec![0.0; rows * n], vec![0.0; rows * n]);
+            product(&mut there, &x[from * k..][..rows * k], rows, Dense::new(&w, n, k), arithmetic);
+            product_straight(&mut back, &x[from * k..][..rows * k], rows, Dense::new(&w, k, n), arithmetic);
+            (there, back)
+        };
+        let (there, back) = run(0, rows);
+        for (from, count) in [(0, 1), (0, 5), (3, 6), (10, 7), (100, 123), (695, 5), (1, 600)] {
+            let (some_there, some_back) = run(from, count);
+            assert_eq!(some_there, there[from * n..][..count * n], "rows {from}.. of {count}");
+            assert_eq!(some_back, back[from * n..][..count * n], "rows {from}.. of {count}");
+        }
     }
 }
 
@@ -118,15 +122,17 @@ fn nothing_to_sum() {
 fn same_bits_on_any_number_of_threads() {
     for (m, k, n) in [(130, 384, 200), (3, 2000, 70), (500, 8, 384), (1700, 384, 2)] {
         let (x, w) = (noise(1, m * k), noise(2, k * n));
-        assert_same_on_threads(|| {
-            let mut out = vec![0.0; m * n];
-            product(&mut out, &x, m, Dense::new(&w, n, k), Arithmetic::F32);
-            let mut turned = vec![0.0; m * n];
-            product_straight(&mut turned, &x, m, Dense::new(&w, k, n), Arithmetic::F32);
-            let mut outer = vec![0.0; k * n];
-            product_outer(&mut outer, &x, k, Dense::new(&turned, m, n), Start::Zero, Arithmetic::F32);
-            [out, turned, outer].concat()
-        });
+        for arithmetic in BOTH {
+            assert_same_on_threads(|| {
+                let mut out = vec![0.0; m * n];
+                product(&mut out, &x, m, Dense::new(&w, n, k), arithmetic);
+                let mut turned = vec![0.0; m * n];
+                product_straight(&mut turned, &x, m, Dense::new(&w, k, n), arithmetic);
+                let mut outer = vec![0.0; k * n];
+                product_outer(&mut outer, &x, k, Dense::new(&turned, m, n), Start::Zero, arithmetic);
+                [out, turned, outer].concat()
+            });
+        }
     }
 }
 

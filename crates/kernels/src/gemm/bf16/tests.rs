@@ -3,7 +3,8 @@ use super::super::{
 };
 use super::cells::round;
 use super::*;
-use crate::testing::{assert_close, assert_same_on_threads, noise};
+use crate::gemm::tests::sums;
+use crate::testing::{assert_close, noise};
 
 /// Relative to 1 + |expected|, for factors that are bf16 already: sums of at most 4,200 products of size 1.
 const TOLERANCE: f64 = 5e-5;
@@ -28,16 +29,6 @@ fn rounded(seed: u64, len: usize) -> Vec<f32> {
 /// The nearest bf16.
 fn near(x: f32) -> f32 {
     f32::from_bits(u32::from(round(x)) << 16)
-}
-
-/// `sum_p a(i, p) b(p, j)`, `[m, n]`, in f64.
-fn sums(
-    (m, k, n): (usize, usize, usize),
-    a: impl Fn(usize, usize) -> f32,
-    b: impl Fn(usize, usize) -> f32,
-) -> Vec<f64> {
-    let element = |i, j| (0..k).map(|p| f64::from(a(i, p)) * f64::from(b(p, j))).sum();
-    (0..m * n).map(|at| element(at / n, at % n)).collect()
 }
 
 /// The product by one unit.
@@ -159,41 +150,6 @@ fn thin_matrices_stay_in_f32() {
             [down, up, slope].concat()
         };
         assert_eq!(run(Arithmetic::Bf16), run(Arithmetic::F32));
-    }
-}
-
-#[test]
-fn a_row_has_the_same_bits_beside_any_others() {
-    let (rows, k, n) = (700, 600, 150);
-    let (x, w) = (noise(1, rows * k), noise(2, k * n));
-    let run = |from: usize, rows: usize| {
-        let x = &x[from * k..][..rows * k];
-        let (mut there, mut back) = (vec![0.0; rows * n], vec![0.0; rows * n]);
-        product(&mut there, x, rows, Dense::new(&w, n, k), Arithmetic::Bf16);
-        product_straight(&mut back, x, rows, Dense::new(&w, k, n), Arithmetic::Bf16);
-        (there, back)
-    };
-    let (there, back) = run(0, rows);
-    for (from, count) in [(0, 1), (0, 5), (3, 6), (10, 7), (100, 123), (695, 5), (1, 600)] {
-        let (some_there, some_back) = run(from, count);
-        assert_eq!(some_there, there[from * n..][..count * n], "rows {from}.. of {count}");
-        assert_eq!(some_back, back[from * n..][..count * n], "rows {from}.. of {count}");
-    }
-}
-
-#[test]
-fn same_bits_on_any_number_of_threads() {
-    for (m, k, n) in [(130, 384, 200), (3, 2000, 70), (500, 40, 384), (1700, 384, 33)] {
-        let (x, w) = (noise(1, m * k), noise(2, k * n));
-        assert_same_on_threads(|| {
-            let mut out = vec![0.0; m * n];
-            product(&mut out, &x, m, Dense::new(&w, n, k), Arithmetic::Bf16);
-            let mut turned = vec![0.0; m * n];
-            product_straight(&mut turned, &x, m, Dense::new(&w, k, n), Arithmetic::Bf16);
-            let mut outer = vec![0.0; k * n];
-            product_outer(&mut outer, &x, k, Dense::new(&turned, m, n), Start::Zero, Arithmetic::Bf16);
-            [out, turned, outer].concat()
-        });
     }
 }
 
